@@ -1,0 +1,85 @@
+// Package ledger has the records that the dispatcher writes and both sides
+// read: intents, which say that calls are about to start, and results, which
+// say what became of them. Together they are the truth about a request.
+package ledger
+
+import (
+	"github.com/tramhq/tram/pkg/channels"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// An IntentGroup is stored before the calls it names may start. The first one
+// of an owner names no calls: it is the fence that keeps the owner before it
+// from storing any more.
+type IntentGroup struct {
+	Owner string   `msgpack:"o"`
+	Epoch uint64   `msgpack:"e"` // the lease's revision
+	AtMS  int64    `msgpack:"t"`
+	Calls []Intent `msgpack:"c,omitempty"`
+}
+
+// An Intent says that call number Call of the request at Seq in REQUESTS is
+// about to start.
+type Intent struct {
+	Seq  uint64 `msgpack:"s"`
+	Call int    `msgpack:"n"` // counts every call of the request from 1
+}
+
+// A Result is what became of one call, or of a request that needed none. It
+// carries the request itself, so that events can be made from it alone.
+type Result struct {
+	Seq      uint64           `msgpack:"seq"`     // of the request in REQUESTS
+	Call     int              `msgpack:"call"`    // 0: no call was made
+	Attempt  int              `msgpack:"attempt"` // calls that counted as attempts, this one included
+	Step     int              `msgpack:"step"`
+	Cursor   string           `msgpack:"cursor,omitempty"`
+	Request  Original         `msgpack:"request"`
+	Answer   *channels.Answer `msgpack:"answer,omitempty"`
+	State    events.State     `msgpack:"state,omitempty"` // "" when the request goes on with its next step
+	Why      events.Why       `msgpack:"why"`
+	Evidence events.Evidence  `msgpack:"evidence,omitempty"`
+	AtMS     int64            `msgpack:"at"` // when the state was decided
+
+	MessageID string   `msgpack:"message_id,omitempty"`
+	Warnings  []string `msgpack:"warnings,omitempty"`
+	RetryAtMS int64    `msgpack:"retry_at,omitempty"`
+	Next      string   `msgpack:"next,omitempty"`  // cursor of the step that follows
+	Stats     int      `msgpack:"stats,omitempty"` // events of all steps so far
+	Records   int      `msgpack:"records,omitempty"`
+
+	// Parse says that Answer was judged OK, so that it holds events.
+	Parse bool `msgpack:"parse,omitempty"`
+	// Dead names the dead-letter group that the request goes to; "" is none.
+	Dead DeadGroup `msgpack:"dead,omitempty"`
+}
+
+// Original is a message of REQUESTS as it was published.
+type Original struct {
+	Subject string              `msgpack:"subject"` // public form: tram.send.…
+	Header  map[string][]string `msgpack:"header,omitempty"`
+	Data    []byte              `msgpack:"data"`
+	TimeMS  int64               `msgpack:"time"` // when the broker stored it
+}
+
+// DeadGroup keeps apart what needs a person for different reasons.
+type DeadGroup string
+
+const (
+	DeadEvent   DeadGroup = "event"   // the request was invalid
+	DeadRefused DeadGroup = "refused" // the provider refused it, or every attempt failed
+	DeadUnknown DeadGroup = "unknown" // nobody knows whether it was carried out
+	DeadAnswer  DeadGroup = "answer"  // the provider's answer could not be read
+)
+
+// A DeadLetter is what a person needs to decide about one request.
+type DeadLetter struct {
+	Group   DeadGroup        `msgpack:"group"`
+	Seq     uint64           `msgpack:"seq"`
+	Request Original         `msgpack:"request"`
+	State   events.State     `msgpack:"state"`
+	Why     events.Why       `msgpack:"why"`
+	Attempt int              `msgpack:"attempt"`
+	Call    int              `msgpack:"call"`
+	AtMS    int64            `msgpack:"at"`
+	Answer  *channels.Answer `msgpack:"answer,omitempty"` // without its body unless the body is the reason
+}
