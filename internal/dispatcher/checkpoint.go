@@ -1,0 +1,251 @@
+package dispatcher
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/pkg/channels"
+)
+
+// A checkpoint says from where on a new owner must read the streams. Its size
+// depends on the accounts that have work at the moment, not on the backlog.
+type checkpoint struct {
+	Feed    uint64     `msgpack:"feed"`    // of accounts that are not in Lanes, all requests up to here have ended
+	Intents uint64     `msgpack:"intents"` // intents after this one matter
+	Results uint64     `msgpack:"results"` // results after this one matter
+	Lanes   []laneMark `msgpack:"lanes,omitempty"`
+}
+
+// A laneMark is an account that has work.
+type laneMark struct {
+	Provider string       `msgpack:"p"`
+	Account  string       `msgpack:"a"`
+	Queues   [3]queueMark `msgpack:"q"`
+	Open     []entryMark  `msgpack:"o,omitempty"`
+}
+
+// A queueMark says that all requests of a class up to Taken have been begun,
+// and that there are more up to Known.
+type queueMark struct {
+	Taken uint64 `msgpack:"t"`
+	Known uint64 `msgpack:"k"`
+}
+
+// An entryMark is a request that was begun and has not ended.
+type entryMark struct {
+	Seq       uint64   `msgpack:"s"`
+	Class     int      `msgpack:"c"`
+	Calls     int      `msgpack:"n,omitempty"`
+	Attempts  int      `msgpack:"a,omitempty"`
+	Step      int      `msgpack:"st,omitempty"`
+	Cursor    string   `msgpack:"cu,omitempty"`
+	Stats     int      `msgpack:"sc,omitempty"`
+	Records   int      `msgpack:"rc,omitempty"`
+	Warnings  []string `msgpack:"w,omitempty"`
+	RetryAtMS int64    `msgpack:"r,omitempty"`
+}
+
+// checkpointEvery bounds what a take-over has to read.
+const checkpointEvery = time.Second
+
+// mark writes a checkpoint every second in which something has changed.
+func (p *partition) mark() {
+	t := time.NewTicker(checkpointEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-p.take.Done():
+			return
+		case <-t.C:
+		}
+		if !p.mayCall() {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(p.take, 5*time.Second)
+		err := p.checkpoint(ctx)
+		cancel()
+		switch {
+		case errors.Is(err, errFenced):
+			p.fail(err)
+		case err != nil && p.take.Err() == nil:
+			p.log.Warn("checkpoint not written, trying again", "error", err)
+		}
+	}
+}
+
+func (p *partition) checkpoint(ctx context.Context) error {
+	return p.marks.write(ctx, p.snapshot())
+}
+
+// snapshot takes the marks of all lanes. The positions are read before the
+// lanes: what happens meanwhile is read again by a new owner, which is
+// harmless; the reverse would lose it. Results come before intents, so that of
+// every intent that is read again the result is, too.
+func (p *partition) snapshot() *checkpoint {
+	c := &checkpoint{Feed: p.fed.Load(), Results: p.d.lastResult.Load()}
+	c.Intents = p.intents.position()
+	met := c.Feed
+	p.mu.Lock()
+	lanes := make([]*lane, 0, len(p.lanes))
+	for _, l := range p.lanes {
+		lanes = append(lanes, l)
+	}
+	p.mu.Unlock()
+	for _, l := range lanes {
+		if m, busy := l.mark(c); busy {
+			c.Lanes = append(c.Lanes, m)
+			for _, q := range m.Queues {
+				if q.Taken < q.Known {
+					met = min(met, q.Taken)
+				}
+			}
+		} else if l.acct == nil {
+			p.forget(l)
+		}
+	}
+	p.pastMu.Lock()
+	maps.DeleteFunc(p.past, func(seq uint64, _ *past) bool { return seq <= met })
+	p.pastMu.Unlock()
+	return c
+}
+
+// forget lets go of an idle lane of an account that does not exist: anybody
+// can make up names.
+func (p *partition) forget(l *lane) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.running && l.idleLocked() {
+		delete(p.lanes, l.key)
+	}
+}
+
+// mark notes where the lane stands, and lowers c's positions to what its calls
+// under way need. It reports whether the lane has work at all.
+func (l *lane) mark(c *checkpoint) (laneMark, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.idleLocked() {
+		return laneMark{}, false
+	}
+	m := laneMark{Provider: l.key.provider, Account: l.key.account}
+	for i := range l.queues {
+		m.Queues[i] = queueMark{Taken: l.queues[i].taken, Known: l.queues[i].known()}
+	}
+	for _, e := range l.open {
+		if e.executing {
+			c.Intents = min(c.Intents, e.intentFloor)
+			c.Results = min(c.Results, e.resultFloor)
+		}
+		m.Open = append(m.Open, e.mark)
+	}
+	return m, true
+}
+
+func (l *lane) idleLocked() bool {
+	for i := range l.queues {
+		if !l.queues[i].idle() {
+			return false
+		}
+	}
+	return len(l.open) == 0
+}
+
+// noteMark notes what a new owner needs to know of e.
+func (e *entry) noteMark() {
+	e.mark = entryMark{
+		Seq: e.msg.Seq, Class: e.class, Calls: e.calls, Attempts: e.attempts,
+		Step: e.step.Number, Cursor: e.step.Cursor, Stats: e.stats, Records: e.records,
+		Warnings: e.warnings, RetryAtMS: unixMS(e.retryAt),
+	}
+}
+
+func unixMS(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// entry makes the marked entry again.
+func (m *entryMark) entry(msg *broker.Stored) *entry {
+	e := &entry{
+		msg: msg, class: m.Class, calls: m.Calls, attempts: m.Attempts,
+		step: channels.Step{Number: max(m.Step, 1), Cursor: m.Cursor}, stats: m.Stats, records: m.Records, warnings: m.Warnings,
+	}
+	if m.RetryAtMS > 0 {
+		e.retryAt = time.UnixMilli(m.RetryAtMS)
+	}
+	return e
+}
+
+// checkpoints keeps a partition's checkpoint in its bucket. Every write names
+// the revision before, so an owner that lost the partition cannot write.
+type checkpoints struct {
+	js   jetstream.JetStream
+	n    int
+	kv   jetstream.KeyValue
+	rev  uint64
+	last []byte
+}
+
+func (c *checkpoints) key() string { return "ck." + strconv.Itoa(c.n) }
+
+// read returns the newest checkpoint; a partition that never had one starts at
+// the beginning of the streams.
+func (c *checkpoints) read(ctx context.Context) (*checkpoint, error) {
+	kv, err := c.js.KeyValue(ctx, broker.Checkpoints)
+	if err != nil {
+		return nil, fmt.Errorf("read checkpoint: %w", err)
+	}
+	c.kv = kv
+	v, err := kv.Get(ctx, c.key())
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return &checkpoint{}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read checkpoint: %w", err)
+	}
+	c.rev = v.Revision()
+	var ck checkpoint
+	if err := msgpack.Unmarshal(v.Value(), &ck); err != nil {
+		return nil, fmt.Errorf("read checkpoint: %w", err)
+	}
+	return &ck, nil
+}
+
+// write stores ck unless it is what is stored already.
+func (c *checkpoints) write(ctx context.Context, ck *checkpoint) error {
+	data, err := msgpack.Marshal(ck)
+	if err != nil {
+		return fmt.Errorf("write checkpoint: %w", err)
+	}
+	if bytes.Equal(data, c.last) {
+		return nil
+	}
+	rev, err := c.kv.Update(ctx, c.key(), data, c.rev)
+	if err == nil {
+		c.rev, c.last = rev, data
+		return nil
+	}
+	if !broker.IsWrongSequence(err) {
+		return fmt.Errorf("write checkpoint: %w", err)
+	}
+	// Refused: an earlier try of ours may have been stored and its answer lost.
+	v, getErr := c.kv.Get(ctx, c.key())
+	if getErr == nil && bytes.Equal(v.Value(), data) {
+		c.rev, c.last = v.Revision(), data
+		return nil
+	}
+	return errFenced
+}

@@ -1,0 +1,237 @@
+// Package dispatcher works requests: it owns partitions of the accounts, reads
+// their requests, calls the providers within their limits, and stores what
+// became of each call before the request counts as done.
+package dispatcher
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/pkg/channels"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// Config is what a dispatcher works with. Zero durations and numbers are
+// replaced by their defaults.
+type Config struct {
+	JS        jetstream.JetStream
+	Client    *channels.Client
+	Providers []channels.Provider
+	Accounts  []*Account
+	Log       *slog.Logger
+
+	Partitions  int           // as the streams were set up; default 64
+	Lease       time.Duration // after which a dead dispatcher's partitions are taken over; default 3s
+	CallTimeout time.Duration // of one provider call, all in all; default 10s
+	Grace       time.Duration // for calls under way when stopping; default CallTimeout + 5s
+	MaxAge      time.Duration // a request not called by then ends as expired: the stream's max age less a margin; default 71h
+	MaxInFlight int           // calls under way over all accounts; default 1024
+	DedupWindow time.Duration // in which RESULTS remembers ids; default 10m
+	Retry       RetryPolicy
+}
+
+func (c Config) withDefaults() Config {
+	c.Partitions = cmp.Or(c.Partitions, 64)
+	c.Lease = cmp.Or(c.Lease, 3*time.Second)
+	c.CallTimeout = cmp.Or(c.CallTimeout, 10*time.Second)
+	c.Grace = cmp.Or(c.Grace, c.CallTimeout+5*time.Second)
+	c.MaxAge = cmp.Or(c.MaxAge, 71*time.Hour)
+	c.MaxInFlight = cmp.Or(c.MaxInFlight, 1024)
+	c.DedupWindow = cmp.Or(c.DedupWindow, 10*time.Minute)
+	c.Retry = c.Retry.withDefaults()
+	return c
+}
+
+// A Dispatcher owns partitions and works them. It implements [Partitions].
+type Dispatcher struct {
+	cfg      Config
+	log      *slog.Logger
+	reader   *broker.Reader
+	results  *resultStore
+	slots    slots
+	accounts map[laneKey]*Account
+	owner    *Owner
+
+	// storing outlives the calls: an answer that came is stored.
+	storing     context.Context
+	stopStoring context.CancelFunc
+
+	lastResult atomic.Uint64 // the newest position in RESULTS that we know of
+
+	mu     sync.Mutex
+	opened map[int]*partition
+	ending sync.WaitGroup // partitions dropped, with calls under way
+}
+
+// New checks cfg and returns a dispatcher that is ready to run.
+func New(cfg Config) (*Dispatcher, error) {
+	cfg = cfg.withDefaults()
+	d := &Dispatcher{
+		cfg: cfg, log: cfg.Log, reader: broker.NewReader(cfg.JS.Conn()), slots: make(slots, cfg.MaxInFlight),
+		accounts: make(map[laneKey]*Account), opened: make(map[int]*partition),
+	}
+	for _, a := range cfg.Accounts {
+		if _, err := d.contract(a); err != nil {
+			return nil, err
+		}
+		d.accounts[laneKey{a.Provider, a.Name}] = a
+	}
+	d.results = &resultStore{js: cfg.JS, reader: d.reader, log: cfg.Log, giveUp: cfg.DedupWindow / 2, maxWait: 2 * time.Second}
+	d.storing, d.stopStoring = context.WithCancel(context.Background())
+	d.owner = NewOwner(OwnerConfig{JS: cfg.JS, Partitions: cfg.Partitions, Lease: cfg.Lease, Log: cfg.Log}, d)
+	return d, nil
+}
+
+// Run works until ctx is done. It then takes no more requests, lets calls under
+// way finish within the grace, hands its partitions over and returns nil.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	defer d.stopStoring()
+	if err := d.publishContracts(ctx); err != nil {
+		return err
+	}
+	err := d.owner.Run(ctx)
+	d.ending.Wait()
+	return err
+}
+
+// publishContracts tells producers what the accounts can be asked for.
+func (d *Dispatcher) publishContracts(ctx context.Context) error {
+	for _, a := range d.cfg.Accounts {
+		c, err := d.contract(a)
+		if err != nil {
+			return err
+		}
+		if err := events.PutContract(ctx, d.cfg.JS, c); err != nil {
+			return fmt.Errorf("publish contract of %s/%s: %w", a.Provider, a.Name, err)
+		}
+	}
+	return nil
+}
+
+func (d *Dispatcher) contract(a *Account) (events.Contract, error) {
+	p := d.provider(a.Provider)
+	if p == nil {
+		return events.Contract{}, fmt.Errorf("account %s: unknown provider %q", a.Name, a.Provider)
+	}
+	c, err := p.Contract(&a.Account)
+	if err != nil {
+		return events.Contract{}, fmt.Errorf("account %s/%s: %w", a.Provider, a.Name, err)
+	}
+	return c, nil
+}
+
+func (d *Dispatcher) provider(name string) channels.Provider {
+	i := slices.IndexFunc(d.cfg.Providers, func(p channels.Provider) bool { return p.Name() == name })
+	if i < 0 {
+		return nil
+	}
+	return d.cfg.Providers[i]
+}
+
+// newAccount returns the running state of a configured account, or nil.
+func (d *Dispatcher) newAccount(key laneKey) *account {
+	a := d.accounts[key]
+	if a == nil {
+		return nil
+	}
+	c, err := d.contract(a)
+	if err != nil { // New has seen it succeed
+		d.log.Error("account has no contract", "error", err)
+		return nil
+	}
+	return newAccount(a, d.provider(key.provider), c, d.log)
+}
+
+// whyUnknown says in words why an account cannot be asked for anything.
+func (d *Dispatcher) whyUnknown(key laneKey) (reason, detail string) {
+	if d.provider(key.provider) == nil {
+		var known []string
+		for _, p := range d.cfg.Providers {
+			known = append(known, p.Name())
+		}
+		return ReasonUnknownProvider, fmt.Sprintf("provider %q is unknown; there are %s", key.provider, strings.Join(known, ", "))
+	}
+	var known []string
+	for k := range d.accounts {
+		if k.provider == key.provider {
+			known = append(known, k.account)
+		}
+	}
+	if len(known) == 0 {
+		return ReasonUnknownAccount, fmt.Sprintf("account %q is unknown: no account of %s is configured", key.account, key.provider)
+	}
+	slices.Sort(known)
+	return ReasonUnknownAccount, fmt.Sprintf("account %q of %s is unknown; there are %s", key.account, key.provider, strings.Join(known, ", "))
+}
+
+// Open implements [Partitions].
+func (d *Dispatcher) Open(ctx context.Context, n int, epoch uint64) error {
+	p := newPartition(d, n, epoch)
+	if err := p.open(ctx); err != nil {
+		p.drop()
+		return fmt.Errorf("open partition %d: %w", n, err)
+	}
+	d.mu.Lock()
+	d.opened[n] = p
+	d.mu.Unlock()
+	d.log.Debug("partition opened", "partition", n, "epoch", epoch)
+	return nil
+}
+
+// Close implements [Partitions].
+func (d *Dispatcher) Close(_ context.Context, n int) error {
+	if p := d.remove(n); p != nil {
+		p.close(d.cfg.Grace)
+	}
+	return nil
+}
+
+// Drop implements [Partitions].
+func (d *Dispatcher) Drop(n int) {
+	if p := d.remove(n); p != nil {
+		p.drop()
+		d.ending.Go(p.wg.Wait)
+	}
+}
+
+func (d *Dispatcher) remove(n int) *partition {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := d.opened[n]
+	delete(d.opened, n)
+	return p
+}
+
+// sawResult notes how far RESULTS has come.
+func (d *Dispatcher) sawResult(seq uint64) {
+	for {
+		old := d.lastResult.Load()
+		if seq <= old || d.lastResult.CompareAndSwap(old, seq) {
+			return
+		}
+	}
+}
+
+// slots bounds the calls under way over all accounts.
+type slots chan struct{}
+
+func (s slots) acquire(ctx context.Context) bool {
+	select {
+	case s <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (s slots) release() { <-s }

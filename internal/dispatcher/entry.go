@@ -1,0 +1,101 @@
+package dispatcher
+
+import (
+	"container/heap"
+	"time"
+
+	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/ledger"
+	"github.com/tramhq/tram/pkg/channels"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// An entry is one request that a lane has begun and not ended.
+type entry struct {
+	msg   *broker.Stored
+	class int             // index of events.Classes
+	req   *events.Request // decoded at the first step
+
+	calls    int // intents stored so far
+	attempts int // calls that counted
+	step     channels.Step
+	stats    int // events told so far, over all steps
+	records  int
+	warnings []string
+
+	retryAt time.Time // not before
+	doubt   bool      // an owner before us died in its last call
+	aged    bool      // it would leave the stream unsent: end it now
+
+	// An execution changes the fields above without a lock. What a checkpoint
+	// needs of them is noted before and after it, with the positions from which
+	// a new owner must read to learn what happened in between.
+	mark        entryMark
+	executing   bool
+	intentFloor uint64
+	resultFloor uint64
+}
+
+// firstStep starts e from the beginning.
+func firstStep() channels.Step { return channels.Step{Number: 1} }
+
+// retries orders waiting entries by time; it implements heap.Interface.
+type retries []*entry
+
+func (r retries) Len() int           { return len(r) }
+func (r retries) Less(i, j int) bool { return r[i].retryAt.Before(r[j].retryAt) }
+func (r retries) Swap(i, j int)      { r[i], r[j] = r[j], r[i] }
+func (r *retries) Push(x any)        { *r = append(*r, x.(*entry)) }
+func (r *retries) Pop() any {
+	old := *r
+	n := len(old) - 1
+	e := old[n]
+	old[n] = nil
+	*r = old[:n]
+	return e
+}
+
+func (r *retries) add(e *entry) { heap.Push(r, e) }
+
+// due removes and returns an entry whose time has come, or nil.
+func (r *retries) due(now time.Time) *entry {
+	if len(*r) == 0 || (*r)[0].retryAt.After(now) {
+		return nil
+	}
+	return heap.Pop(r).(*entry)
+}
+
+// result starts the record of what became of e's newest call.
+func (e *entry) result(now time.Time) *ledger.Result {
+	return &ledger.Result{
+		Seq: e.msg.Seq, Call: e.calls, Attempt: e.attempts,
+		Step: e.step.Number, Cursor: e.step.Cursor,
+		Request: original(e.msg), AtMS: now.UnixMilli(),
+		Stats: e.stats, Records: e.records, Warnings: e.warnings,
+	}
+}
+
+// original is m as its producer published it.
+func original(m *broker.Stored) ledger.Original {
+	subject := m.Subject
+	if s, err := broker.ParseStored(m.Subject); err == nil {
+		subject = s.Public().String()
+	}
+	return ledger.Original{Subject: subject, Header: m.Header, Data: m.Data, TimeMS: m.Time.UnixMilli()}
+}
+
+// adopt makes e stand where a stored result of its newest call says, and
+// returns what follows from it.
+func (e *entry) adopt(r *ledger.Result) decision {
+	e.attempts, e.stats, e.records, e.warnings = r.Attempt, r.Stats, r.Records, r.Warnings
+	e.step = channels.Step{Number: r.Step, Cursor: r.Cursor}
+	e.doubt = false
+	switch r.State {
+	case "":
+		e.step = channels.Step{Number: r.Step + 1, Cursor: r.Next}
+	case events.StateDeferred:
+		e.retryAt = time.UnixMilli(r.RetryAtMS)
+		return decision{state: r.State, retryIn: time.Until(e.retryAt)}
+	}
+	return decision{state: r.State}
+}

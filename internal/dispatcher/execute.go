@@ -1,0 +1,350 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/tramhq/tram/internal/ledger"
+	"github.com/tramhq/tram/pkg/channels"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// execute carries out the next step of e, from reading the request to storing
+// what became of it. It is deliberately one straight line: its order is the
+// guarantee.
+//
+//	decode and check → intent stored → limiter → lease and expiry → call → judge → result stored
+func (p *partition) execute(l *lane, e *entry) {
+	x := &execution{p: p, l: l, e: e}
+	defer l.settleExecution(x)
+
+	if e.req == nil && !x.decode() {
+		return
+	}
+	call, ok := x.prepare()
+	if !ok || !x.resolveDoubt(call) {
+		return
+	}
+	if over, reason := x.over(time.Now()); over {
+		x.endUncalled(reason)
+		return
+	}
+	done, err := l.acct.breaker.Allow()
+	if err != nil { // it opened since we were picked
+		x.decision = decision{state: events.StateDeferred}
+		return
+	}
+	verdict := channels.Verdict{}
+	defer func() { done(x.breakerError(verdict)) }()
+
+	if !x.commit() {
+		return
+	}
+	if err := l.acct.limiter.Wait(p.take, 1); err != nil {
+		x.notCalled("the relay is stopping")
+		return
+	}
+	x.admit()
+	// Last look before the bytes leave.
+	if over, reason := x.over(time.Now()); over {
+		x.end(events.StateExpired, events.Why{Reason: reason, Detail: overDetail(reason)}, "")
+		return
+	}
+	if !p.mayCall() {
+		x.notCalled("the lease of the partition is running out")
+		return
+	}
+	ctx, cancel := context.WithTimeout(p.work, p.d.cfg.CallTimeout)
+	ans := p.d.cfg.Client.Do(ctx, &l.acct.Account.Account, call)
+	cancel()
+	verdict = x.judge(ans)
+	x.conclude(call, ans, verdict)
+}
+
+// An execution is one run of execute.
+type execution struct {
+	p        *partition
+	l        *lane
+	e        *entry
+	decision decision
+	admitted bool
+	lost     bool // the partition is no longer ours: the entry is the new owner's
+}
+
+func (x *execution) admit() {
+	if !x.admitted {
+		x.admitted = true
+		x.l.admitted()
+	}
+}
+
+// settleExecution returns what x has learned to the lane.
+func (l *lane) settleExecution(x *execution) {
+	x.admit()
+	if x.lost {
+		return
+	}
+	l.settle(x.e, x.decision, time.Now())
+}
+
+// decode reads the request and refuses it if it is none, or one that the
+// account cannot be asked for.
+func (x *execution) decode() bool {
+	orig := original(x.e.msg)
+	req, err := events.DecodeRequest(orig.Subject, x.e.msg.Header, x.e.msg.Data)
+	if err != nil {
+		reason := ReasonInvalidRequest
+		if d, ok := errors.AsType[*events.DecodeError](err); ok {
+			reason = d.Reason
+		}
+		x.refuse(reason, err.Error())
+		return false
+	}
+	x.e.req = req
+	if x.l.acct == nil {
+		x.refuse(x.p.d.whyUnknown(x.l.key))
+		return false
+	}
+	if err := errors.Join(req.Validate(), x.l.acct.contract.Check(req)); err != nil {
+		x.refuse(ReasonInvalidRequest, err.Error())
+		return false
+	}
+	return true
+}
+
+// prepare builds the call of the present step.
+func (x *execution) prepare() (call *channels.Call, ok bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			x.panicked("prepare", r)
+			x.refuse(ReasonPanic, "the provider package could not prepare the call")
+			call, ok = nil, false
+		}
+	}()
+	call, err := x.l.acct.provider.Prepare(&x.l.acct.Account.Account, x.e.req, x.e.step)
+	if err != nil {
+		x.refuse(ReasonInvalidRequest, err.Error())
+		return nil, false
+	}
+	if x.e.step.Number == 1 {
+		x.e.warnings = call.Warnings
+	}
+	return call, true
+}
+
+// resolveDoubt decides about a call in which an owner before us died. It
+// reports whether the request goes on.
+func (x *execution) resolveDoubt(call *channels.Call) bool {
+	if !x.e.doubt {
+		return true
+	}
+	x.e.doubt = false
+	x.e.attempts++
+	d := decide(channels.Verdict{
+		Class: channels.Ambiguous, Reason: ReasonWorkerDied,
+		Detail: "the dispatcher that had the call under way is gone, and so is the answer",
+	}, x.policy(call))
+	if d.state == events.StateDeferred { // may be repeated: this very call is the repetition
+		return true
+	}
+	r := x.e.result(time.Now())
+	r.State, r.Why, r.Evidence, r.Dead = d.state, d.why, d.evidence, d.dead
+	x.store(r, d)
+	return false
+}
+
+// commit stores the intent of the next call.
+func (x *execution) commit() bool {
+	x.e.calls++
+	if err := x.p.intents.commit(ledger.Intent{Seq: x.e.msg.Seq, Call: x.e.calls}); err != nil {
+		x.lost = true
+		x.p.fail(err)
+		return false
+	}
+	return true
+}
+
+// judge asks the provider package what ans means. A panic there must not take
+// anything else down, and says nothing about whether the call was carried out.
+func (x *execution) judge(ans *channels.Answer) (v channels.Verdict) {
+	defer func() {
+		if r := recover(); r != nil {
+			x.panicked("judge", r)
+			v = channels.Verdict{Class: channels.Ambiguous, Reason: ReasonPanic,
+				Detail: "the provider package could not judge the answer"}
+		}
+	}()
+	return x.l.acct.provider.Judge(&x.l.acct.Account.Account, x.e.req, x.e.step, ans)
+}
+
+// conclude turns the verdict into what happens next, and stores it.
+func (x *execution) conclude(call *channels.Call, ans *channels.Answer, v channels.Verdict) {
+	e := x.e
+	pol := x.policy(call)
+	pol.attempt++
+	d := decide(v, pol)
+	if d.counts {
+		e.attempts++
+	}
+	d.why.HTTPStatus = ans.Status
+	e.warnings = append(e.warnings, v.Warnings...)
+	if d.parse && e.req.Kind != events.KindSend {
+		if err := x.count(ans); err != nil {
+			d.state, d.dead, d.parse = events.StateFailed, ledger.DeadAnswer, false
+			d.why = events.Why{Class: string(channels.Permanent), Reason: ReasonUnreadableAnswer, Detail: err.Error(), HTTPStatus: ans.Status}
+		} else if last := lastPage(e.req, e.step); last && d.state == "" {
+			d.state = success(e.req.Kind)
+		}
+	}
+	now := time.Now()
+	r := e.result(now)
+	r.Answer, r.State, r.Why, r.Evidence, r.Dead = ans, d.state, d.why, d.evidence, d.dead
+	r.MessageID, r.Parse = v.MessageID, d.parse
+	if d.state == events.StateDeferred {
+		r.RetryAtMS = now.Add(d.retryIn).UnixMilli()
+	}
+	if d.state == "" {
+		r.Next = v.Next
+	}
+	if x.l.acct.heed(d, now) {
+		x.p.log.Error("account paused: its credential was refused",
+			"provider", x.l.key.provider, "account", x.l.key.account, "reason", v.Reason, "status", ans.Status)
+	}
+	x.p.log.Debug("call", "operation", call.Operation, "provider", x.l.key.provider, "account", x.l.key.account,
+		"seq", e.msg.Seq, "call", e.calls, "status", ans.Status, "failure", ans.Failure, "class", v.Class, "reason", v.Reason,
+		"state", d.state, "took_us", ans.TookUS)
+	x.store(r, d)
+	if d.state == "" {
+		e.step = channels.Step{Number: e.step.Number + 1, Cursor: v.Next}
+	}
+}
+
+// lastPage reports whether the request asked for no more pages than this.
+func lastPage(r *events.Request, s channels.Step) bool {
+	return r.Report != nil && r.Report.Page.MaxPages > 0 && s.Number >= r.Report.Page.MaxPages
+}
+
+// count parses the answer for the totals that the outcome tells, and so finds
+// out here, where the request can still be ended as failed, that it cannot be
+// read.
+func (x *execution) count(ans *channels.Answer) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			x.panicked("parse", r)
+			err = errors.New("the provider package could not parse the answer")
+		}
+	}()
+	h, err := x.l.acct.provider.Parse(&x.l.acct.Account.Account, x.e.req, x.e.step, ans)
+	if err != nil {
+		return err
+	}
+	x.e.stats += len(h.Stats)
+	x.e.records += len(h.Records)
+	return nil
+}
+
+func (x *execution) policy(call *channels.Call) policy {
+	p := policy{
+		kind: x.e.req.Kind, repeatable: call.Repeatable, onAmbiguous: x.l.acct.OnAmbiguous,
+		attempt: x.e.attempts, throttles: x.l.acct.nextThrottle(), retry: x.p.d.cfg.Retry,
+	}
+	if s := x.e.req.Send; s != nil && s.OnAmbiguous != "" {
+		p.onAmbiguous = s.OnAmbiguous
+	}
+	return p
+}
+
+// over reports whether the request must not be carried out any more.
+func (x *execution) over(now time.Time) (bool, string) {
+	switch {
+	case x.e.req.Expired(now):
+		return true, ReasonExpired
+	case x.e.aged || now.Sub(x.e.msg.Time) >= x.p.maxAge:
+		return true, ReasonTooOld
+	}
+	return false, ""
+}
+
+func overDetail(reason string) string {
+	if reason == ReasonExpired {
+		return "expires_at passed before the provider could be called"
+	}
+	return "the request would have left the stream before the provider could be called"
+}
+
+// endUncalled ends a request whose time is over. Unlike a refusal this depends
+// on the clock, so it goes through the fence as a call does: two owners cannot
+// end it differently.
+func (x *execution) endUncalled(reason string) {
+	if x.commit() {
+		x.end(events.StateExpired, events.Why{Reason: reason, Detail: overDetail(reason)}, "")
+	}
+}
+
+// refuse ends a request that can never be carried out. Every dispatcher would
+// refuse it alike, so it needs no intent as long as it has not been called.
+func (x *execution) refuse(reason, detail string) {
+	why := events.Why{Class: string(channels.Permanent), Reason: reason, Detail: detail}
+	if x.e.doubt { // it was fit to be called under an older configuration
+		why.Class, why.Reason = string(channels.Ambiguous), ReasonWorkerDied
+		x.end(events.StateUnknown, why, ledger.DeadUnknown)
+		return
+	}
+	if x.e.calls > 0 && !x.commit() {
+		return
+	}
+	x.end(events.StateRejected, why, ledger.DeadEvent)
+}
+
+func (x *execution) end(state events.State, why events.Why, dead ledger.DeadGroup) {
+	r := x.e.result(time.Now())
+	r.State, r.Why, r.Dead = state, why, dead
+	x.store(r, decision{state: state})
+}
+
+// notCalled says that the call whose intent is stored was not made after all.
+func (x *execution) notCalled(detail string) {
+	now := time.Now()
+	r := x.e.result(now)
+	r.State, r.RetryAtMS = events.StateDeferred, now.UnixMilli()
+	r.Why = events.Why{Class: string(channels.Retry), Reason: ReasonNotCalled, Detail: detail}
+	x.store(r, decision{state: events.StateDeferred})
+}
+
+// store keeps r; only then does d hold. The answer of a call is stored even
+// when the partition has gone to another owner: it is what happened. Where a
+// result of the same call stands already, that one holds.
+func (x *execution) store(r *ledger.Result, d decision) {
+	at, err := x.p.d.results.put(x.p.d.storing, x.p.n, x.l.key, r)
+	if err == nil && at.duplicate {
+		if r, err = x.p.d.results.get(x.p.d.storing, at.seq); err == nil {
+			d = x.e.adopt(r)
+		}
+	}
+	if err != nil {
+		x.lost = true
+		x.p.fail(err)
+		return
+	}
+	x.p.d.sawResult(at.seq)
+	x.decision = d
+}
+
+// breakerError is what the account's breaker makes of a verdict.
+func (x *execution) breakerError(v channels.Verdict) error {
+	switch {
+	case v.Class == "" || v.Class == channels.Throttled:
+		return errNoVerdict
+	case v.ProviderFault:
+		return errProviderFault
+	}
+	return nil
+}
+
+func (x *execution) panicked(where string, r any) {
+	x.p.log.Error("panic in a provider package", "provider", x.l.key.provider, "in", where,
+		"seq", x.e.msg.Seq, "panic", fmt.Sprintf("%T", r), "stack", string(debug.Stack()))
+}

@@ -1,0 +1,204 @@
+package dispatcher
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/ledger"
+)
+
+// errFenced means that another dispatcher has taken the partition over: no
+// call of it may start here any more.
+var errFenced = errors.New("the partition has a new owner")
+
+// maxGroup bounds the intents of one record, so that a crash leaves at most so
+// many calls in doubt beyond those that had really begun.
+const maxGroup = 256
+
+// An intentLog stores that calls are about to start before they do. It writes
+// one record at a time; what gathers while a record is being stored goes into
+// the next one, so groups grow with the load and an idle lane pays one round
+// trip.
+//
+// Every record names the sequence of the one before it. A dispatcher that lost
+// its partition does not know the new owner's record, so the broker refuses
+// its own: that is the fence.
+type intentLog struct {
+	ctx     context.Context // of the partition: it outlives every single call
+	wg      *sync.WaitGroup
+	js      jetstream.JetStream
+	subject string
+	owner   string
+	epoch   uint64
+	retry   time.Duration // between tries while the broker is away
+
+	mu      sync.Mutex
+	last    uint64 // sequence of the newest record on subject
+	next    *intentGroup
+	writing bool
+	err     error // sticky: the log is closed
+}
+
+type intentGroup struct {
+	calls []ledger.Intent
+	done  chan struct{}
+	err   error
+}
+
+// claim closes the log to the owner before this one by writing a record that
+// it does not know of.
+func (l *intentLog) claim(ctx context.Context) error {
+	for {
+		last, err := l.newest(ctx)
+		if err != nil {
+			return err
+		}
+		l.last = 0
+		if last != nil {
+			l.last = last.Sequence
+		}
+		err = l.write(ctx, nil)
+		if !errors.Is(err, errFenced) { // the old owner was still writing: read on
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+// position returns the sequence of the newest record.
+func (l *intentLog) position() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last
+}
+
+// commit returns once in is stored. After an error the call must not start.
+func (l *intentLog) commit(in ledger.Intent) error {
+	l.mu.Lock()
+	for l.err == nil && l.next != nil && len(l.next.calls) >= maxGroup {
+		full := l.next
+		l.mu.Unlock()
+		<-full.done
+		l.mu.Lock()
+	}
+	if l.err != nil {
+		l.mu.Unlock()
+		return l.err
+	}
+	if l.next == nil {
+		l.next = &intentGroup{done: make(chan struct{})}
+	}
+	g := l.next
+	g.calls = append(g.calls, in)
+	if !l.writing {
+		l.writing = true
+		l.wg.Go(l.run)
+	}
+	l.mu.Unlock()
+	<-g.done
+	return g.err
+}
+
+// run writes groups until none is left.
+func (l *intentLog) run() {
+	for {
+		l.mu.Lock()
+		g := l.next
+		l.next = nil
+		if g == nil {
+			l.writing = false
+			l.mu.Unlock()
+			return
+		}
+		l.mu.Unlock()
+		g.err = l.write(l.ctx, g.calls)
+		if g.err != nil {
+			l.close(g.err)
+		}
+		close(g.done)
+	}
+}
+
+// close makes every commit fail from now on.
+func (l *intentLog) close(err error) {
+	l.mu.Lock()
+	if l.err == nil {
+		l.err = err
+	}
+	l.mu.Unlock()
+}
+
+// write stores one record, for as long as it takes or until ctx is done.
+func (l *intentLog) write(ctx context.Context, calls []ledger.Intent) error {
+	data, err := ledger.EncodeIntents(&ledger.IntentGroup{
+		Owner: l.owner, Epoch: l.epoch, AtMS: time.Now().UnixMilli(), Calls: calls,
+	})
+	if err != nil {
+		return err
+	}
+	for {
+		m := nats.NewMsg(l.subject)
+		m.Data = data
+		m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(l.last, 10))
+		ack, err := l.js.PublishMsg(ctx, m)
+		if err == nil {
+			l.mu.Lock()
+			l.last = ack.Sequence
+			l.mu.Unlock()
+			return nil
+		}
+		if broker.IsWrongSequence(err) {
+			return l.settle(ctx, data)
+		}
+		// The broker is away, or its answer was lost. Another try tells which.
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("store intents: %w", context.Cause(ctx))
+		case <-time.After(l.retry):
+		}
+	}
+}
+
+// settle decides what a refused record means: that an earlier try of the same
+// record was stored after all, or that the partition has a new owner.
+func (l *intentLog) settle(ctx context.Context, data []byte) error {
+	newest, err := l.newest(ctx)
+	if err != nil {
+		return err
+	}
+	if newest == nil || !bytes.Equal(newest.Data, data) {
+		return errFenced
+	}
+	l.mu.Lock()
+	l.last = newest.Sequence
+	l.mu.Unlock()
+	return nil
+}
+
+// newest reads the newest record from the stream's leader: a lagging replica
+// would name a sequence that the leader refuses.
+func (l *intentLog) newest(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+	s, err := l.js.Stream(ctx, broker.Intents)
+	if err != nil {
+		return nil, fmt.Errorf("read intents: %w", err)
+	}
+	m, err := s.GetLastMsgForSubject(ctx, l.subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read intents: %w", err)
+	}
+	return m, nil
+}

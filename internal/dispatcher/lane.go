@@ -1,0 +1,357 @@
+package dispatcher
+
+import (
+	"container/heap"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// laneKey names an account.
+type laneKey struct{ provider, account string }
+
+// A lane works the requests of one account: it picks the next one when the
+// account may be called, and has it executed. It has a goroutine only while it
+// has work.
+type lane struct {
+	p    *partition
+	key  laneKey
+	acct *account // nil: no such account is configured, every request is refused
+
+	mu      sync.Mutex
+	queues  [3]queue          // by class
+	ready   [3][]*entry       // go on at once: next steps, and what a take-over brought
+	waiting retries           // go on at their time
+	open    map[uint64]*entry // everything begun and not ended, by sequence
+	picked  int               // on the way to the limiter
+	busy    int               // being executed
+	turn    int               // of normal and bulk
+	running bool
+	wake    chan struct{}
+}
+
+const (
+	// maxOpen bounds the requests that a lane has begun, most of them waiting
+	// for another try. At the bound it begins no more until some have ended.
+	maxOpen = 1024
+
+	// maxRefusing bounds the refusals under way for an account that does not
+	// exist.
+	maxRefusing = 64
+
+	// bulkTurn lets one bulk request pass for so many normal ones.
+	bulkTurn = 4
+
+	// lagWait is how long to wait for a replica that does not have yet what
+	// the feed has seen; after lagTries it is gone, not late.
+	lagWait  = 100 * time.Millisecond
+	lagTries = 50
+)
+
+func newLane(p *partition, key laneKey, acct *account) *lane {
+	return &lane{p: p, key: key, acct: acct, open: make(map[uint64]*entry), wake: make(chan struct{}, 1)}
+}
+
+// offer hands the lane a request that the feed has read.
+func (l *lane) offer(class int, m *broker.Stored) {
+	l.mu.Lock()
+	l.queues[class].offer(m)
+	l.startLocked()
+	l.mu.Unlock()
+	l.kick()
+}
+
+// start sets a restored lane to work.
+func (l *lane) start() {
+	l.mu.Lock()
+	l.startLocked()
+	l.mu.Unlock()
+	l.kick()
+}
+
+// startLocked makes sure that somebody works the lane.
+func (l *lane) startLocked() {
+	if l.running || l.p.take.Err() != nil {
+		return
+	}
+	l.running = true
+	l.p.wg.Go(l.run)
+}
+
+// kick tells the lane that something has changed.
+func (l *lane) kick() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run works until nothing is left to do or the partition takes no more.
+func (l *lane) run() {
+	ctx := l.p.take
+	lag := 0
+	for ctx.Err() == nil {
+		e, fetch, wait := l.next(time.Now())
+		switch {
+		case e != nil:
+			if !l.p.slots.acquire(ctx) {
+				l.putBack(e)
+				return
+			}
+			l.p.wg.Go(func() {
+				defer l.p.slots.release()
+				l.p.execute(l, e)
+			})
+		case fetch >= 0:
+			if l.catchUp(ctx, fetch) {
+				lag = 0
+			} else if lag++; lag < lagTries {
+				l.sleep(ctx, lagWait)
+			} else {
+				lag = 0
+				l.giveUp(fetch)
+			}
+		case wait == idle:
+			return
+		default:
+			l.sleep(ctx, wait)
+		}
+	}
+}
+
+const idle = time.Duration(-1)
+
+// next picks the entry to execute now. When there is none it names a class
+// whose queue should be read from the stream, or says how long to wait.
+func (l *lane) next(now time.Time) (e *entry, fetch int, wait time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.restLocked() {
+		l.running = false
+		return nil, -1, idle
+	}
+	gate := time.Duration(0)
+	if l.acct != nil {
+		gate = l.acct.gate(now, l.picked, l.busy)
+	} else if l.busy >= maxRefusing {
+		gate = forever
+	}
+	if gate > 0 {
+		return l.blockedLocked(now, gate)
+	}
+	for {
+		due := l.waiting.due(now)
+		if due == nil {
+			break
+		}
+		l.ready[due.class] = append(l.ready[due.class], due)
+	}
+	for _, class := range l.orderLocked() {
+		if e := l.pickLocked(class); e != nil {
+			return e, -1, 0
+		}
+		if l.queues[class].behind() && len(l.open) < maxOpen {
+			return nil, class, 0
+		}
+	}
+	wait = forever
+	if len(l.waiting) > 0 {
+		wait = l.waiting[0].retryAt.Sub(now)
+	}
+	return nil, -1, wait
+}
+
+// restLocked reports whether the lane has nothing to do but to wait for calls
+// under way, which start it again when they need to.
+func (l *lane) restLocked() bool {
+	for c := range l.queues {
+		if !l.queues[c].idle() || len(l.ready[c]) > 0 {
+			return false
+		}
+	}
+	return len(l.waiting) == 0
+}
+
+// orderLocked is the order in which classes are served this time: urgent
+// first; bulk before normal every bulkTurn-th time, so that it never starves.
+func (l *lane) orderLocked() [3]int {
+	if l.turn%bulkTurn == bulkTurn-1 {
+		return [3]int{0, 2, 1}
+	}
+	return [3]int{0, 1, 2}
+}
+
+// pickLocked takes the next entry of class, or nil.
+func (l *lane) pickLocked(class int) *entry {
+	var e *entry
+	switch q := &l.queues[class]; {
+	case len(l.ready[class]) > 0:
+		e = l.ready[class][0]
+		l.ready[class] = l.ready[class][1:]
+	case len(q.items) > 0 && len(l.open) < maxOpen:
+		if e = l.p.begin(q.take(), class); e == nil { // ended before we took over
+			return l.pickLocked(class)
+		}
+		l.open[e.msg.Seq] = e
+		if time.Until(e.retryAt) > 0 {
+			l.waiting.add(e)
+			return l.pickLocked(class)
+		}
+	default:
+		return nil
+	}
+	if class > 0 {
+		l.turn++
+	}
+	l.pickUpLocked(e)
+	return e
+}
+
+func (l *lane) pickUpLocked(e *entry) {
+	e.noteMark()
+	e.executing = true
+	e.resultFloor = l.p.d.lastResult.Load() // before the intents: see snapshot
+	e.intentFloor = l.p.intents.position()
+	l.picked++
+	l.busy++
+}
+
+// blockedLocked finds what is to be done while no call may start: read the
+// oldest requests of a backlog, to know their age, and end those that would
+// leave the stream unsent.
+func (l *lane) blockedLocked(now time.Time, gate time.Duration) (*entry, int, time.Duration) {
+	wait := gate
+	for c := range l.queues {
+		q := &l.queues[c]
+		m := q.peek()
+		if m == nil {
+			if q.behind() {
+				return nil, c, 0
+			}
+			continue
+		}
+		left := m.Time.Add(l.p.maxAge).Sub(now)
+		if left <= 0 && len(l.open) < maxOpen {
+			if e := l.pickLocked(c); e != nil {
+				e.aged = true
+				return e, -1, 0
+			}
+		}
+		wait = min(wait, max(left, time.Millisecond))
+	}
+	if gate > time.Second { // else the gate will open before it matters
+		if e := l.agedLocked(now); e != nil {
+			return e, -1, 0
+		}
+		wait = min(wait, time.Minute)
+	}
+	return nil, -1, wait
+}
+
+// agedLocked picks a begun request that would leave the stream unsent, or nil.
+func (l *lane) agedLocked(now time.Time) *entry {
+	old := func(e *entry) bool { return now.Sub(e.msg.Time) >= l.p.maxAge }
+	if i := slices.IndexFunc(l.waiting, old); i >= 0 {
+		e := heap.Remove(&l.waiting, i).(*entry)
+		e.aged = true
+		l.pickUpLocked(e)
+		return e
+	}
+	for c := range l.ready {
+		if i := slices.IndexFunc(l.ready[c], old); i >= 0 {
+			e := l.ready[c][i]
+			l.ready[c] = slices.Delete(l.ready[c], i, i+1)
+			e.aged = true
+			l.pickUpLocked(e)
+			return e
+		}
+	}
+	return nil
+}
+
+// catchUp reads the next requests of a class from the stream. It reports false
+// when the stream does not have yet what the feed has seen.
+func (l *lane) catchUp(ctx context.Context, class int) bool {
+	l.mu.Lock()
+	from := l.queues[class].head + 1
+	l.mu.Unlock()
+	filter := broker.LaneFilter(l.p.n, l.key.provider, l.key.account, events.Classes[class])
+	msgs, _, err := l.p.reader.NextBySubject(ctx, broker.Requests, filter, from, queueItems)
+	if err != nil {
+		if ctx.Err() == nil {
+			l.p.log.Warn("backlog not read, trying again", "provider", l.key.provider, "account", l.key.account, "error", err)
+			l.sleep(ctx, lagWait)
+		}
+		return true // the broker is away, not late
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range msgs {
+		if m.Seq > l.queues[class].head {
+			l.queues[class].push(m)
+		}
+	}
+	return len(msgs) > 0
+}
+
+// giveUp accepts that the rest of a class's backlog is gone from the stream.
+func (l *lane) giveUp(class int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	q := &l.queues[class]
+	l.p.log.Error("requests left the stream before they were read",
+		"provider", l.key.provider, "account", l.key.account, "after_seq", q.head, "up_to_seq", q.skipped)
+	q.caughtUp()
+}
+
+func (l *lane) sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-l.wake:
+	case <-t.C:
+	}
+}
+
+// admitted says that e has passed the limiter, or needs it no more.
+func (l *lane) admitted() {
+	l.mu.Lock()
+	l.picked--
+	l.mu.Unlock()
+}
+
+// putBack returns an entry that was picked and not executed.
+func (l *lane) putBack(e *entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.picked--
+	l.busy--
+	e.executing = false
+	l.ready[e.class] = append([]*entry{e}, l.ready[e.class]...)
+}
+
+// settle ends the execution of e: for good, until its time, or with its next
+// step.
+func (l *lane) settle(e *entry, d decision, now time.Time) {
+	l.mu.Lock()
+	l.busy--
+	e.executing = false
+	switch {
+	case d.state == "":
+		l.ready[e.class] = append(l.ready[e.class], e)
+	case d.state == events.StateDeferred:
+		e.retryAt = now.Add(d.retryIn)
+		l.waiting.add(e)
+	default:
+		delete(l.open, e.msg.Seq)
+	}
+	e.noteMark()
+	l.startLocked()
+	l.mu.Unlock()
+	l.kick()
+}

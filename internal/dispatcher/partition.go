@@ -1,0 +1,164 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// A partition is the share of the accounts that this dispatcher owns with one
+// lease. Nothing in it is shared with another dispatcher, so what its accounts
+// spend and how they fare is known here exactly.
+type partition struct {
+	d      *Dispatcher
+	n      int
+	log    *slog.Logger
+	reader *broker.Reader
+	slots  slots
+	maxAge time.Duration // a request older than this would leave the stream unsent
+
+	// take ends first: no request is begun after it. work ends last: calls
+	// under way are cut off by it.
+	take, work         context.Context
+	stopTake, stopWork context.CancelCauseFunc
+
+	wg      sync.WaitGroup // every goroutine of the partition
+	intents *intentLog
+	marks   *checkpoints
+	feed    *broker.Feed
+	fed     atomic.Uint64 // the newest request that the feed has handed on
+
+	mu    sync.Mutex
+	lanes map[laneKey]*lane
+
+	pastMu sync.Mutex
+	past   map[uint64]*past // what owners before us did, of requests not met again yet
+}
+
+var (
+	errStopping  = errors.New("the dispatcher is stopping")
+	errLeaseLost = errors.New("the lease of the partition is lost")
+	errGrace     = errors.New("the grace for calls under way is over")
+)
+
+// newPartition makes the partition; open takes it over.
+func newPartition(d *Dispatcher, n int, epoch uint64) *partition {
+	p := &partition{
+		d: d, n: n, log: d.log.With("partition", n), reader: d.reader, slots: d.slots,
+		maxAge: d.cfg.MaxAge, lanes: make(map[laneKey]*lane), past: make(map[uint64]*past),
+	}
+	p.take, p.stopTake = context.WithCancelCause(context.Background())
+	p.work, p.stopWork = context.WithCancelCause(context.Background())
+	p.intents = &intentLog{
+		ctx: p.work, wg: &p.wg, js: d.cfg.JS, subject: broker.IntentSubject(n),
+		owner: d.cfg.ID, epoch: epoch, retry: 200 * time.Millisecond,
+	}
+	p.marks = &checkpoints{js: d.cfg.JS, n: n}
+	return p
+}
+
+// run feeds the lanes from just after sequence from, until no more is taken.
+func (p *partition) run(from uint64) {
+	p.fed.Store(from)
+	p.wg.Go(func() {
+		p.feed = broker.NewFeed(p.d.cfg.JS, broker.Requests, broker.PartitionFilter(p.n), from+1, p.route)
+		if err := p.feed.Run(p.take); err != nil && p.take.Err() == nil {
+			p.fail(err)
+		}
+	})
+	p.wg.Go(p.mark)
+}
+
+// route hands a request to its lane.
+func (p *partition) route(m *broker.Stored, _ uint64) {
+	s, err := broker.ParseStored(m.Subject)
+	if err != nil { // the stream's own transform wrote it
+		p.log.Error("request on a strange subject", "seq", m.Seq, "error", err)
+		return
+	}
+	p.lane(laneKey{s.Provider, s.Account}).offer(classIndex(s.Class), m)
+	p.fed.Store(m.Seq)
+}
+
+func classIndex(c events.Class) int {
+	for i, known := range events.Classes {
+		if c == known {
+			return i
+		}
+	}
+	return 1
+}
+
+// lane returns the lane of an account, made on first use.
+func (p *partition) lane(key laneKey) *lane {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.lanes[key]
+	if l == nil {
+		l = newLane(p, key, p.d.newAccount(key))
+		p.lanes[key] = l
+	}
+	return l
+}
+
+// begin makes an entry of a request that a lane has read, as owners before us
+// left it. It returns nil when they ended it.
+func (p *partition) begin(m *broker.Stored, class int) *entry {
+	e := &entry{msg: m, class: class, step: firstStep()}
+	p.pastMu.Lock()
+	defer p.pastMu.Unlock()
+	if h := p.past[m.Seq]; h != nil {
+		delete(p.past, m.Seq)
+		if h.ended() {
+			return nil
+		}
+		h.restore(e, p.d.cfg.CallTimeout+doubtMargin)
+	}
+	return e
+}
+
+// mayCall reports whether the lease holds long enough to start a call.
+func (p *partition) mayCall() bool {
+	return p.take.Err() == nil && time.Now().Before(p.d.cfg.Deadline())
+}
+
+// fail gives the partition up after an error that leaves its state unknown
+// here. Whoever takes it over, maybe this dispatcher, reads it from the logs.
+func (p *partition) fail(err error) {
+	if p.take.Err() == nil {
+		p.log.Warn("partition given up", "error", err)
+	}
+	p.stopTake(err)
+	p.d.giveUp(p.n)
+}
+
+// close stops taking requests, lets calls under way finish within the grace,
+// writes a last checkpoint, and returns when nothing of the partition runs.
+func (p *partition) close(grace time.Duration) {
+	p.stopTake(errStopping)
+	cut := time.AfterFunc(grace, func() { p.stopWork(errGrace) })
+	p.wg.Wait()
+	cut.Stop()
+	if context.Cause(p.take) == errStopping {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := p.checkpoint(ctx); err != nil {
+			p.log.Warn("last checkpoint not written", "error", err)
+		}
+	}
+	p.stopWork(errStopping)
+}
+
+// drop starts nothing more. Calls under way finish and their results are
+// stored, for that is what happened; nothing else is written.
+func (p *partition) drop() {
+	p.stopTake(errLeaseLost)
+	p.intents.close(errLeaseLost)
+	time.AfterFunc(p.d.cfg.CallTimeout, func() { p.stopWork(errLeaseLost) })
+}

@@ -1,0 +1,72 @@
+package dispatcher
+
+import "github.com/tramhq/tram/internal/broker"
+
+// A queue holds the next few requests of one lane and class. What the feed
+// offers beyond its bounds it drops: the queue is then behind, and the lane
+// reads the rest from the stream itself when it may send again. So a blocked
+// account costs a few kilobytes, however long its backlog is.
+type queue struct {
+	items []*broker.Stored
+	bytes int
+
+	taken   uint64 // every request up to here was handed out
+	head    uint64 // every request up to here was handed out or is in items
+	skipped uint64 // the newest request the feed had no room for
+}
+
+const (
+	queueItems = 64
+	queueBytes = 256 << 10
+)
+
+// behind reports whether requests wait in the stream that are not in items.
+func (q *queue) behind() bool { return q.skipped > q.head }
+
+func (q *queue) idle() bool { return len(q.items) == 0 && !q.behind() }
+
+func (q *queue) full() bool { return len(q.items) >= queueItems || q.bytes >= queueBytes }
+
+// offer takes what the feed has read. The lane may have read it already.
+func (q *queue) offer(m *broker.Stored) {
+	switch {
+	case m.Seq <= q.head:
+	case q.behind() || q.full():
+		q.skipped = max(q.skipped, m.Seq)
+	default:
+		q.push(m)
+	}
+}
+
+func (q *queue) push(m *broker.Stored) {
+	q.items = append(q.items, m)
+	q.bytes += len(m.Data)
+	q.head = m.Seq
+}
+
+// peek returns the oldest request in items, or nil.
+func (q *queue) peek() *broker.Stored {
+	if len(q.items) == 0 {
+		return nil
+	}
+	return q.items[0]
+}
+
+// take hands out the oldest request in items.
+func (q *queue) take() *broker.Stored {
+	m := q.items[0]
+	q.items[0] = nil
+	q.items = q.items[1:]
+	q.bytes -= len(m.Data)
+	if len(q.items) == 0 {
+		q.items = nil // let the array go: most lanes are idle most of the time
+	}
+	q.taken = m.Seq
+	return m
+}
+
+// caughtUp says that the stream has nothing between head and skipped any more.
+func (q *queue) caughtUp() { q.head = max(q.head, q.skipped) }
+
+// known is the newest request that the queue has heard of.
+func (q *queue) known() uint64 { return max(q.head, q.skipped) }
