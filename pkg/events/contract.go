@@ -39,7 +39,10 @@ type SendForm struct {
 }
 
 // ReportForm is one report. Fields are named by their dotted path in [Report]:
-// "range.preset", "filters.condition_id", "metrics".
+// "range.preset", "filters.condition_id", "metrics". The name of a whole
+// stands for its parts: "page" for page.size and page.max_pages, "recipient"
+// for its kind and value, "filters" for all filters, "range" for both ends of
+// a range, in instants or dates, with the zone, but not for range.preset.
 type ReportForm struct {
 	Name   string              `msgpack:"name" json:"name"`
 	Needs  []string            `msgpack:"needs,omitempty" json:"needs,omitempty"`   // must be given
@@ -50,5 +53,6 @@ type ReportForm struct {
 // CommandForm is one command, its fields named as in [Command].
 type CommandForm struct {
 	Name  string   `msgpack:"name" json:"name"`
-	Needs []string `msgpack:"needs,omitempty" json:"needs,omitempty"`
+	Needs []string `msgpack:"needs,omitempty" json:"needs,omitempty"` // must be given
+	Takes []string `msgpack:"takes,omitempty" json:"takes,omitempty"` // may be given beside those; any other field is refused
 }

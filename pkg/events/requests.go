@@ -189,3 +189,17 @@ func (r *Request) Expired(t time.Time) bool {
 	at := r.Timing().ExpiresAtMS
 	return at != 0 && t.UnixMilli() >= at
 }
+
+// body returns the part of r that its kind names, with its layout; nil if r
+// has not just that part.
+func (r *Request) body() (*layout, any) {
+	switch {
+	case r.Kind == KindSend && r.Send != nil && r.Report == nil && r.Command == nil:
+		return sendLayout, r.Send
+	case r.Kind == KindReport && r.Report != nil && r.Send == nil && r.Command == nil:
+		return reportLayout, r.Report
+	case r.Kind == KindCommand && r.Command != nil && r.Send == nil && r.Report == nil:
+		return commandLayout, r.Command
+	}
+	return nil, nil
+}

@@ -99,3 +99,36 @@ func ValidName(s string) bool {
 	}
 	return true
 }
+
+// Token makes one token of a subject out of a name of the contract, such as
+// the name of a report: what cannot stand in a token becomes '_'.
+//
+//	momo.messages_report → momo_messages_report
+func Token(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x80 && ValidName(string(r)) {
+			return r
+		}
+		return '_'
+	}, name)
+}
+
+// Subject returns the subject that the delivery is published on.
+func (d *Delivery) Subject() Subject {
+	return Subject{KindDelivery, d.Provider, d.Account, string(d.State)}
+}
+
+// Subject returns the subject that the stat is published on.
+func (s *Stat) Subject() Subject {
+	return Subject{KindStat, s.Provider, s.Account, Token(s.Report)}
+}
+
+// Subject returns the subject that the record is published on.
+func (r *Record) Subject() Subject {
+	return Subject{KindRecord, r.Provider, r.Account, Token(r.Kind)}
+}
+
+// Subject returns the subject that the outcome is published on.
+func (o *Outcome) Subject() Subject {
+	return Subject{KindOutcome, o.Provider, o.Account, string(o.State)}
+}

@@ -1,0 +1,323 @@
+package events
+
+import (
+	"errors"
+	"fmt"
+	"mime"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// specVersion is the CloudEvents version of the envelope.
+const specVersion = "1.0"
+
+// EncodeRequest writes r as the message to publish. It checks the envelope and
+// the address, but neither the body ([Request.Validate]) nor what the account
+// takes ([Contract.Check]). Its error is an [*InvalidError].
+func EncodeRequest(r *Request) (*nats.Msg, error) {
+	var f faults
+	l, body := r.body()
+	if body == nil {
+		f.add("kind", "must be %s with the body of that name", choice(kindNames(RequestKinds)))
+	}
+	r.checkAddress(&f)
+	return encode(r.Meta, r.Subject(), l, body, f)
+}
+
+// EncodeDelivery writes d as the message to publish.
+func EncodeDelivery(m Meta, d *Delivery) (*nats.Msg, error) {
+	return encode(m, d.Subject(), deliveryLayout, d, nil)
+}
+
+// EncodeStat writes s as the message to publish.
+func EncodeStat(m Meta, s *Stat) (*nats.Msg, error) {
+	return encode(m, s.Subject(), statLayout, s, nil)
+}
+
+// EncodeRecord writes r as the message to publish.
+func EncodeRecord(m Meta, r *Record) (*nats.Msg, error) {
+	return encode(m, r.Subject(), recordLayout, r, nil)
+}
+
+// EncodeOutcome writes o as the message to publish.
+func EncodeOutcome(m Meta, o *Outcome) (*nats.Msg, error) {
+	return encode(m, o.Subject(), outcomeLayout, o, nil)
+}
+
+func encode(m Meta, s Subject, l *layout, body any, f faults) (*nats.Msg, error) {
+	m.check(&f)
+	if !ValidName(s.Provider) || !ValidName(s.Account) || !ValidName(s.Last) {
+		f.add("subject", "has a part that is not 1 to %d of a-z, A-Z, 0-9, - and _", maxNameLen)
+	}
+	if f != nil {
+		return nil, &InvalidError{s.Kind, f}
+	}
+	data, err := encodeBody(l, body)
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > MaxBody {
+		f.add("body", "has %d bytes, at most %d are allowed", len(data), MaxBody)
+		return nil, &InvalidError{s.Kind, f}
+	}
+	return &nats.Msg{Subject: s.String(), Header: m.header(s.Kind), Data: data}, nil
+}
+
+// DecodeRequest reads a request from a message of the given subject, which
+// must be in its public form. It checks the envelope and the types of the
+// fields; what the fields say is for [Request.Validate] or [Contract.Check].
+//
+// The error is a [*DecodeError]. Even then the request holds what could be
+// read, so that its producer can be told: it is nil only if the subject is
+// none of a request, and has no body only if the message's body is unreadable.
+func DecodeRequest(subject string, header nats.Header, data []byte) (*Request, error) {
+	s, err := ParseSubject(subject)
+	if err != nil {
+		return nil, &DecodeError{ReasonEnvelope, []Fault{{"subject", "must be tram.<kind>.<provider>.<account>.<class>"}}}
+	}
+	r := &Request{Kind: s.Kind, Provider: s.Provider, Account: s.Account, Class: Class(s.Last)}
+	switch s.Kind {
+	case KindSend:
+		r.Send = new(Send)
+	case KindReport:
+		r.Report = new(Report)
+	case KindCommand:
+		r.Command = new(Command)
+	default:
+		return nil, unknownKind(s.Kind, RequestKinds)
+	}
+	l, body := r.body()
+	r.Meta, err = decode(s.Kind, header, data, l, body, r.checkAddress)
+	if reason := ReasonOf(err); reason == ReasonMalformed || reason == ReasonOversize {
+		r.Send, r.Report, r.Command = nil, nil, nil
+	}
+	return r, err
+}
+
+// An Event is one event that came out, decoded. Exactly one of the pointers is
+// set, as Subject.Kind says.
+type Event struct {
+	Meta
+	Subject Subject
+
+	Delivery *Delivery
+	Stat     *Stat
+	Record   *Record
+	Outcome  *Outcome
+}
+
+// About returns which request the event belongs to.
+func (e *Event) About() About {
+	switch {
+	case e.Delivery != nil:
+		return e.Delivery.About
+	case e.Stat != nil:
+		return e.Stat.About
+	case e.Record != nil:
+		return e.Record.About
+	case e.Outcome != nil:
+		return e.Outcome.About
+	}
+	return About{}
+}
+
+// DecodeEvent reads an event that the relay published. The error is a
+// [*DecodeError].
+func DecodeEvent(subject string, header nats.Header, data []byte) (*Event, error) {
+	s, err := ParseSubject(subject)
+	if err != nil {
+		return nil, &DecodeError{ReasonEnvelope, []Fault{{"subject", "must be tram.<kind>.<provider>.<account>.<last>"}}}
+	}
+	e := &Event{Subject: s}
+	var l *layout
+	var body any
+	switch s.Kind {
+	case KindDelivery:
+		e.Delivery = new(Delivery)
+		l, body = deliveryLayout, e.Delivery
+	case KindStat:
+		e.Stat = new(Stat)
+		l, body = statLayout, e.Stat
+	case KindRecord:
+		e.Record = new(Record)
+		l, body = recordLayout, e.Record
+	case KindOutcome:
+		e.Outcome = new(Outcome)
+		l, body = outcomeLayout, e.Outcome
+	default:
+		return nil, unknownKind(s.Kind, EventKinds)
+	}
+	e.Meta, err = decode(s.Kind, header, data, l, body, nil)
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+func unknownKind(k Kind, known []Kind) error {
+	var f faults
+	f.oneOf("subject", string(k), kindNames(known)...)
+	return &DecodeError{ReasonUnknownKind, f}
+}
+
+func kindNames(kinds []Kind) []string {
+	var s []string
+	for _, k := range kinds {
+		s = append(s, string(k))
+	}
+	return s
+}
+
+// decode reads envelope and body. The reason of its error is the gravest one:
+// an unreadable body before a bad envelope before a wrong field.
+func decode(k Kind, h nats.Header, data []byte, l *layout, body any, checkAddress func(*faults)) (Meta, error) {
+	var env faults
+	m := readMeta(k, h, &env)
+	if checkAddress != nil {
+		checkAddress(&env)
+	}
+	fields, err := decodeBody(data, l, body)
+	all := append(env, fields...)
+	switch {
+	case err != nil:
+		e, _ := errors.AsType[*DecodeError](err)
+		return m, &DecodeError{e.Reason, append(e.Faults, all...)}
+	case env != nil:
+		return m, &DecodeError{ReasonEnvelope, all}
+	case fields != nil:
+		return m, &DecodeError{ReasonInvalid, all}
+	}
+	return m, nil
+}
+
+// header writes the envelope of an event of kind k.
+func (m Meta) header(k Kind) nats.Header {
+	h := make(nats.Header, 10)
+	// One array holds the values of all headers.
+	v := make([]string, 0, 10)
+	set := func(name, value string) {
+		v = append(v, value)
+		h[name] = v[len(v)-1 : len(v) : len(v)]
+	}
+	set(HeaderSpecVersion, specVersion)
+	set(HeaderID, m.ID)
+	set(HeaderSource, m.Source)
+	set(HeaderType, k.Type())
+	set(HeaderDataContentType, ContentType)
+	set(HeaderMsgID, m.MsgID())
+	if !m.Time.IsZero() {
+		set(HeaderTime, m.Time.UTC().Format(time.RFC3339Nano))
+	}
+	if m.Traceparent != "" {
+		set(HeaderTraceparent, m.Traceparent)
+	}
+	if m.Tracestate != "" {
+		set(HeaderTracestate, m.Tracestate)
+	}
+	return h
+}
+
+// check says what is wrong with an envelope that is to be written.
+func (m Meta) check(f *faults) {
+	checkAttribute(HeaderID, m.ID, f)
+	checkAttribute(HeaderSource, m.Source, f)
+	if m.Traceparent != "" && !isTraceHeader(m.Traceparent) {
+		f.add(HeaderTraceparent, "must be 1 to %d printable ASCII characters", maxTraceLen)
+	}
+	if m.Tracestate != "" && !isTraceHeader(m.Tracestate) {
+		f.add(HeaderTracestate, "must be 1 to %d printable ASCII characters", maxTraceLen)
+	}
+}
+
+// readMeta reads the envelope. Trace context that is not well formed is
+// dropped, as W3C Trace Context demands, section 3.3.
+func readMeta(k Kind, h nats.Header, f *faults) Meta {
+	for name, values := range h {
+		if len(values) != 1 && len(name) > 3 && strings.EqualFold(name[:3], "ce-") {
+			f.add(strings.ToLower(name), "is given %d times", len(values))
+		}
+		if strings.EqualFold(name, "content-type") && len(values) > 0 && strings.HasPrefix(strings.ToLower(values[0]), "application/cloudevents") {
+			f.add(name, "announces a structured event: only binary mode is read, with ce-* headers and a msgpack body")
+		}
+	}
+	get := func(name string) string {
+		if v := h[name]; len(v) == 1 {
+			return v[0]
+		}
+		return ""
+	}
+	need := func(name, want string) {
+		if _, given := h[name]; !given {
+			f.add(name, "is missing%s", otherCase(h, name))
+		} else if got := get(name); want != "" && got != want && len(h[name]) == 1 {
+			f.add(name, "must be %s", want)
+		}
+	}
+	need(HeaderSpecVersion, specVersion)
+	need(HeaderType, k.Type())
+	m := Meta{ID: get(HeaderID), Source: get(HeaderSource)}
+	for _, a := range [...]struct{ name, value string }{{HeaderID, m.ID}, {HeaderSource, m.Source}} {
+		if need(a.name, ""); len(h[a.name]) == 1 {
+			checkAttribute(a.name, a.value, f)
+		}
+	}
+	if t := get(HeaderTime); t != "" {
+		var err error
+		if m.Time, err = time.Parse(time.RFC3339, t); err != nil {
+			f.add(HeaderTime, "must be a time like 2026-11-21T08:00:00Z (RFC 3339)")
+		}
+	}
+	if ct := get(HeaderDataContentType); ct != "" && ct != ContentType {
+		switch media, _, _ := mime.ParseMediaType(ct); media {
+		case ContentType, "application/x-msgpack", "application/vnd.msgpack":
+		default:
+			f.add(HeaderDataContentType, "must be %s or left out", ContentType)
+		}
+	}
+	if t := get(HeaderTraceparent); isTraceHeader(t) {
+		m.Traceparent = t
+		if s := get(HeaderTracestate); isTraceHeader(s) {
+			m.Tracestate = s
+		}
+	}
+	return m
+}
+
+// otherCase helps with the mistake that everybody used to HTTP makes.
+func otherCase(h nats.Header, name string) string {
+	for n := range h {
+		if strings.EqualFold(n, name) {
+			return fmt.Sprintf(": NATS headers keep their case, and %s is another one", n)
+		}
+	}
+	return ""
+}
+
+const (
+	maxAttributeLen = 128
+	maxTraceLen     = 512
+)
+
+// checkAttribute says what is wrong with a ce-id or ce-source. The characters
+// are those that need no percent-encoding in any CloudEvents binding.
+func checkAttribute(name, v string, f *faults) {
+	ok := v != "" && len(v) <= maxAttributeLen
+	for i := range len(v) {
+		c := v[i]
+		ok = ok && c > ' ' && c <= '~' && c != '"' && c != '%'
+	}
+	if !ok {
+		f.add(name, `must be 1 to %d printable ASCII characters other than space, " and %%`, maxAttributeLen)
+	}
+}
+
+func isTraceHeader(v string) bool {
+	for i := range len(v) {
+		if v[i] < ' ' || v[i] > '~' {
+			return false
+		}
+	}
+	return v != "" && len(v) <= maxTraceLen
+}

@@ -1,0 +1,187 @@
+package events
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// MaxBody is the largest body of an event, in bytes.
+const MaxBody = 256 << 10
+
+// maxDepth bounds how deep maps and lists may be nested, the body itself being
+// the first level.
+const maxDepth = 32
+
+// checkShape reports whether b is exactly one msgpack map with text keys in
+// which nothing claims more than there is. It must pass before any decoder
+// sees b: a claimed length makes the codec allocate it, and nesting makes it
+// recurse, so that five bytes are enough to kill a process. It allocates
+// nothing unless it fails.
+func checkShape(b []byte) error {
+	if len(b) > MaxBody {
+		return bodyFault(ReasonOversize, "has %d bytes, at most %d are allowed", len(b), MaxBody)
+	}
+	var (
+		open  [maxDepth]struct{ left, isMap uint32 } // items still to come, keys counted too
+		depth int
+		owed  uint64 = 1 // items still to come at all depths
+		i     int        // start of the next item
+	)
+	for {
+		if i >= len(b) {
+			return bodyFault(ReasonMalformed, "ends in the middle")
+		}
+		h, ok := readHead(b[i:])
+		if !ok {
+			return bodyFault(ReasonMalformed, "is not msgpack at byte %d", i)
+		}
+		if depth == 0 && h.kind != headMap {
+			return bodyFault(ReasonMalformed, "must be a map, not %s", h.kind)
+		}
+		if depth > 0 {
+			in := &open[depth-1]
+			if in.isMap == 1 && in.left%2 == 0 && h.kind != headText {
+				return bodyFault(ReasonMalformed, "has a map key that is %s at byte %d: keys must be text", h.kind, i)
+			}
+			in.left--
+		}
+		owed--
+		i += h.size
+		rest := uint64(len(b) - i)
+		switch h.kind {
+		case headList, headMap:
+			items, isMap := uint64(h.n), uint32(0)
+			if h.kind == headMap {
+				items, isMap = 2*items, 1
+			}
+			if owed += items; owed > rest {
+				return bodyFault(ReasonMalformed, "claims more items than it has bytes")
+			}
+			if items > 0 {
+				if depth == maxDepth {
+					return bodyFault(ReasonMalformed, "is nested more than %d levels deep", maxDepth)
+				}
+				open[depth].left, open[depth].isMap = uint32(items), isMap
+				depth++
+			} else if depth == 0 {
+				return trailing(rest)
+			}
+		default:
+			if uint64(h.n) > rest {
+				return bodyFault(ReasonMalformed, "claims %d bytes where %d are left", h.n, rest)
+			}
+			i += int(h.n)
+		}
+		for open[depth-1].left == 0 {
+			if depth--; depth == 0 {
+				return trailing(uint64(len(b) - i))
+			}
+		}
+	}
+}
+
+func trailing(n uint64) error {
+	if n == 0 {
+		return nil
+	}
+	return bodyFault(ReasonMalformed, "has %d bytes after its end", n)
+}
+
+func bodyFault(reason, format string, args ...any) error {
+	return &DecodeError{reason, []Fault{{"body", fmt.Sprintf(format, args...)}}}
+}
+
+// headKind is what a msgpack item is, in the words of errors.
+type headKind string
+
+const (
+	headNil    headKind = "nil"
+	headBool   headKind = "true or false"
+	headInt    headKind = "a number"
+	headFloat  headKind = "a float"
+	headText   headKind = "text"
+	headBinary headKind = "binary"
+	headExt    headKind = "an extension"
+	headList   headKind = "a list"
+	headMap    headKind = "a map"
+)
+
+// A head is what stands before the contents of a msgpack item.
+type head struct {
+	kind headKind
+	size int    // its own bytes
+	n    uint32 // items of a list, pairs of a map, bytes of anything else
+}
+
+// readHead reads the head at the start of b, which is not empty. It fails on
+// the one code that msgpack does not use, and when b ends within the head.
+func readHead(b []byte) (h head, ok bool) {
+	c := b[0]
+	switch {
+	case c <= 0x7f || c >= 0xe0:
+		return head{headInt, 1, 0}, true
+	case c <= 0x8f:
+		return head{headMap, 1, uint32(c & 0x0f)}, true
+	case c <= 0x9f:
+		return head{headList, 1, uint32(c & 0x0f)}, true
+	case c <= 0xbf:
+		return head{headText, 1, uint32(c & 0x1f)}, true
+	}
+	f := heads[c-0xc0]
+	h = head{kind: f.kind, size: 1 + f.width, n: f.n}
+	if f.kind == "" || len(b) < h.size {
+		return h, false
+	}
+	switch f.width {
+	case 1:
+		h.n += uint32(b[1])
+	case 2:
+		h.n += uint32(binary.BigEndian.Uint16(b[1:]))
+	case 4:
+		n := binary.BigEndian.Uint32(b[1:])
+		if h.n += n; h.n < n {
+			h.n = n // an extension of 4 GiB: too long either way
+		}
+	}
+	return h, true
+}
+
+// heads describes the codes from 0xc0 to 0xdf: how many bytes of length follow
+// and how many bytes of contents come on top of it.
+var heads = [32]struct {
+	kind  headKind
+	width int
+	n     uint32
+}{
+	0xc0 - 0xc0: {headNil, 0, 0},
+	0xc2 - 0xc0: {headBool, 0, 0},
+	0xc3 - 0xc0: {headBool, 0, 0},
+	0xc4 - 0xc0: {headBinary, 1, 0},
+	0xc5 - 0xc0: {headBinary, 2, 0},
+	0xc6 - 0xc0: {headBinary, 4, 0},
+	0xc7 - 0xc0: {headExt, 1, 1},
+	0xc8 - 0xc0: {headExt, 2, 1},
+	0xc9 - 0xc0: {headExt, 4, 1},
+	0xca - 0xc0: {headFloat, 0, 4},
+	0xcb - 0xc0: {headFloat, 0, 8},
+	0xcc - 0xc0: {headInt, 0, 1},
+	0xcd - 0xc0: {headInt, 0, 2},
+	0xce - 0xc0: {headInt, 0, 4},
+	0xcf - 0xc0: {headInt, 0, 8},
+	0xd0 - 0xc0: {headInt, 0, 1},
+	0xd1 - 0xc0: {headInt, 0, 2},
+	0xd2 - 0xc0: {headInt, 0, 4},
+	0xd3 - 0xc0: {headInt, 0, 8},
+	0xd4 - 0xc0: {headExt, 0, 2},
+	0xd5 - 0xc0: {headExt, 0, 3},
+	0xd6 - 0xc0: {headExt, 0, 5},
+	0xd7 - 0xc0: {headExt, 0, 9},
+	0xd8 - 0xc0: {headExt, 0, 17},
+	0xd9 - 0xc0: {headText, 1, 0},
+	0xda - 0xc0: {headText, 2, 0},
+	0xdb - 0xc0: {headText, 4, 0},
+	0xdc - 0xc0: {headList, 2, 0},
+	0xdd - 0xc0: {headList, 4, 0},
+	0xde - 0xc0: {headMap, 2, 0},
+	0xdf - 0xc0: {headMap, 4, 0},
+}
