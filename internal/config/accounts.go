@@ -1,0 +1,100 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// account validates one account and fetches its contract from its provider.
+func (v *validator) account(a *Account, key string, providers map[string]Provider) {
+	known := slices.Sorted(maps.Keys(providers))
+	p := providers[a.Provider]
+	if p == nil {
+		v.add(key+".provider", "must be one of %s, it is %q%s", strings.Join(known, ", "), a.Provider, didYouMean(a.Provider, known))
+	}
+	v.require(events.ValidName(a.Name), key+".name",
+		"must be 1 to 64 of the characters a-z, A-Z, 0-9, - and _, because it stands in subjects; it is %q", a.Name)
+	if a.BaseURL == "" {
+		v.require(p == nil, key+".base_url", "must be given: %s has none that is the same for all accounts", a.Provider)
+	} else if err := checkURL(a.BaseURL, true); err != nil {
+		v.add(key+".base_url", "%w", err)
+	}
+	a.BaseURL = strings.TrimRight(a.BaseURL, "/")
+	v.limits(a.Limits, p, key+".limits")
+	v.breaker(&a.Breaker, key+".breaker")
+	policies := []events.OnAmbiguous{events.Hold, events.Resend, events.AssumeSent}
+	v.require(slices.Contains(policies, a.OnAmbiguous), key+".on_ambiguous", "must be hold, resend or assume_sent, it is %q", a.OnAmbiguous)
+	if p == nil {
+		return
+	}
+	sound := true
+	takes := p.Traits().Settings
+	for _, name := range slices.Sorted(maps.Keys(a.Settings)) {
+		if !slices.Contains(takes, name) {
+			sound = false
+			v.add(key+".settings."+name, "is not a setting of %s, which has %s%s", a.Provider, strings.Join(takes, ", "), didYouMean(name, takes))
+		}
+	}
+	contract, err := p.Contract(a.Channel())
+	if err != nil && sound { // else it is likely to be missing the misspelt one
+		v.add(key+".settings", "are refused by %s: %w", a.Provider, err)
+	}
+	a.Contract = contract
+}
+
+const maxPerSecond = 10_000 // what no provider here comes near; above it, somebody has mistaken the unit
+
+func (v *validator) limits(l Limits, p Provider, key string) {
+	windows := []struct {
+		name    string
+		calls   Calls
+		seconds int
+	}{{"per_second", l.PerSecond, 1}, {"per_minute", l.PerMinute, 60}, {"per_hour", l.PerHour, 3600}, {"per_day", l.PerDay, 86400}}
+
+	smallest := Calls(0)
+	for i, w := range windows {
+		if w.calls == 0 {
+			continue
+		}
+		v.require(int(w.calls) <= maxPerSecond*w.seconds, key+"."+w.name, "(%d) is above %d calls a second", w.calls, maxPerSecond)
+		for _, shorter := range windows[:i] {
+			v.require(shorter.calls <= w.calls, key+"."+w.name, "(%d) must not be below %s (%d)", w.calls, shorter.name, shorter.calls)
+		}
+		if smallest == 0 {
+			smallest = w.calls
+		}
+	}
+	if smallest == 0 {
+		if p != nil {
+			v.add(key, "must have one of per_second, per_minute, per_hour and per_day, since %s has no default", p.Name())
+		}
+		return
+	}
+	v.require(l.Burst <= smallest, key+".burst", "(%d) must not be above the shortest window's %d", l.Burst, smallest)
+	within(v, key+".concurrency", l.Concurrency, 1, 10_000)
+}
+
+func (v *validator) breaker(b *Breaker, key string) {
+	within(v, key+".min_calls", b.MinCalls, 1, 10_000)
+	v.require(b.Ratio > 0 && b.Ratio <= 1, key+".ratio", "must be above 0 and not above 1, it is %v", b.Ratio)
+	within(v, key+".window", b.Window, time.Second, 10*time.Minute)
+	within(v, key+".open", b.Open, 100*time.Millisecond, time.Hour)
+}
+
+// unique finds accounts that are there twice.
+func (v *validator) unique(accounts []Account) {
+	first := map[string]int{}
+	for i, a := range accounts {
+		name := a.Provider + "/" + a.Name
+		if before, twice := first[name]; twice {
+			v.add(fmt.Sprintf("accounts[%d]", i), "is %s, and so is accounts[%d]", name, before)
+			continue
+		}
+		first[name] = i
+	}
+}

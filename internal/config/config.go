@@ -1,0 +1,147 @@
+// Package config is the relay's configuration: one strict YAML file, the
+// environment laid over it, and secrets from the environment alone.
+//
+// [Load] finds all faults at once and says each in a sentence that names the
+// setting and, where it stood in the file, the line. What it returns is
+// complete: no field is zero that has a default, every account has its secrets
+// and the contract its provider gives it.
+//
+// A setting a.b of the file is the variable TRAM_A_B of the environment; those
+// of the section nats have the names that the nats command knows, NATS_URL and
+// so on. Accounts stand in the file only: a variable that named them by their
+// place in the list would hit another account when the list changes.
+package config
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/tramhq/tram/pkg/channels"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// Config is everything a process of the relay can be told. In each field zero
+// means the default, which the field's comment gives.
+type Config struct {
+	NATS       NATS       `yaml:"nats"`
+	Broker     Broker     `yaml:"broker"`
+	Streams    Streams    `yaml:"streams"`
+	Dispatcher Dispatcher `yaml:"dispatcher"`
+	Collector  Collector  `yaml:"collector"`
+	HTTP       HTTP       `yaml:"http"`
+	Log        Log        `yaml:"log"`
+	Accounts   []Account  `yaml:"accounts"`
+}
+
+// NATS is the broker to join. `tram up` brings its own and does not read it.
+type NATS struct {
+	URL   string `yaml:"url"`   // one or more, separated by commas. Defaults to nats://127.0.0.1:4222
+	Creds string `yaml:"creds"` // credentials file
+	NKey  string `yaml:"nkey"`  // nkey seed file
+	User  string `yaml:"user"`
+	CA    string `yaml:"ca"`   // certificate authority file
+	Cert  string `yaml:"cert"` // client certificate file, together with Key
+	Key   string `yaml:"key"`
+
+	Password channels.Secret `yaml:"-"` // NATS_PASSWORD or NATS_PASSWORD_FILE
+	Token    channels.Secret `yaml:"-"` // NATS_TOKEN or NATS_TOKEN_FILE
+}
+
+// Broker is the embedded one of `tram up`.
+type Broker struct {
+	Dir    string `yaml:"dir"`    // state, kept between runs. Defaults to tram-data
+	Listen string `yaml:"listen"` // host:port. Defaults to 127.0.0.1:4222
+	Sync   bool   `yaml:"sync"`   // write through to the disk before a publish is acknowledged: safe against power loss, much slower
+}
+
+// Streams is how the relay's streams are created; `tram setup` changes them
+// later. Partitions cannot be changed once requests have been published.
+type Streams struct {
+	Partitions int           `yaml:"partitions"` // Defaults to 64
+	Replicas   int           `yaml:"replicas"`   // 1, 3 or 5. Defaults to 1
+	Duplicates time.Duration `yaml:"duplicates"` // for how long a repeated id is recognised. Defaults to 10 minutes
+	Requests   Retention     `yaml:"requests"`   // Defaults to 3 days, 8 GiB. When it is full, publishing fails
+	Results    Retention     `yaml:"results"`    // Defaults to 3 days, 16 GiB
+	Events     Retention     `yaml:"events"`     // Defaults to 3 days, 16 GiB
+	Dead       Retention     `yaml:"dead"`       // Defaults to 30 days, 4 GiB
+}
+
+// Retention is how much a stream keeps.
+type Retention struct {
+	MaxAge   time.Duration `yaml:"max_age"`
+	MaxBytes Size          `yaml:"max_bytes"`
+}
+
+// Dispatcher is how requests become calls.
+type Dispatcher struct {
+	Lease       time.Duration `yaml:"lease"`         // how long a dead dispatcher's partitions stay its own. Defaults to 3 seconds
+	CallTimeout time.Duration `yaml:"call_timeout"`  // of one call to a provider. Defaults to 10 seconds
+	Grace       time.Duration `yaml:"grace"`         // for calls under way when the process stops. Defaults to 15 seconds
+	MaxInFlight int           `yaml:"max_in_flight"` // calls at once, over all accounts. Defaults to 1024
+	Retry       RetryPolicy   `yaml:"retry"`
+}
+
+// RetryPolicy is when a call that was not carried out is made again.
+type RetryPolicy struct {
+	MaxAttempts int           `yaml:"max_attempts"` // the first included. Defaults to 5
+	Base        time.Duration `yaml:"base"`         // after the first attempt; doubles after each one. Defaults to 1 second
+	Max         time.Duration `yaml:"max"`          // between two attempts. Defaults to 5 minutes
+}
+
+// Collector is how results become events.
+type Collector struct {
+	Workers int `yaml:"workers"` // results at once. Defaults to 4
+}
+
+// HTTP is how providers are called.
+type HTTP struct {
+	Proxy       string        `yaml:"proxy"`        // URL of a proxy for all calls. Defaults to none, whatever HTTP_PROXY says
+	MaxBody     Size          `yaml:"max_body"`     // of an answer. Defaults to 8 MiB
+	DialTimeout time.Duration `yaml:"dial_timeout"` // Defaults to 5 seconds
+}
+
+// Log is what the process says on standard error.
+type Log struct {
+	Level  slog.Level `yaml:"level"`  // debug, info, warn or error. Defaults to info
+	Format string     `yaml:"format"` // text or json. Defaults to text
+}
+
+// Account is one account at a provider. Its secrets are read from
+// TRAM_SECRET_<PROVIDER>_<ACCOUNT>_<NAME>, or from the file that the same name
+// with _FILE at its end points at.
+type Account struct {
+	Provider    string             `yaml:"provider"`
+	Name        string             `yaml:"name"`     // what events call it
+	BaseURL     string             `yaml:"base_url"` // Defaults to the provider's
+	Settings    map[string]string  `yaml:"settings"` // what the provider asks for, e.g. the MoMo business page id
+	Limits      Limits             `yaml:"limits"`   // Defaults to the provider's
+	Breaker     Breaker            `yaml:"breaker"`
+	OnAmbiguous events.OnAmbiguous `yaml:"on_ambiguous"` // for sends that do not say. Defaults to hold
+
+	Secrets  map[string]channels.Secret `yaml:"-"`
+	Contract events.Contract            `yaml:"-"`
+}
+
+// Channel returns a as provider packages see it.
+func (a *Account) Channel() *channels.Account {
+	return &channels.Account{Provider: a.Provider, Name: a.Name, BaseURL: a.BaseURL, Settings: a.Settings, Secrets: a.Secrets}
+}
+
+// Limits bounds the calls of one account. All windows hold at once; one that
+// is left out does not exist.
+type Limits struct {
+	PerSecond   Calls `yaml:"per_second"`
+	PerMinute   Calls `yaml:"per_minute"`
+	PerHour     Calls `yaml:"per_hour"`
+	PerDay      Calls `yaml:"per_day"`
+	Burst       Calls `yaml:"burst"`       // calls that may start at one instant. Defaults to 1
+	Concurrency Calls `yaml:"concurrency"` // calls under way at once. Defaults to 16
+}
+
+// Breaker stops calling an account whose provider is in trouble.
+type Breaker struct {
+	MinCalls int           `yaml:"min_calls"` // within Window, before it may open. Defaults to 10
+	Ratio    float64       `yaml:"ratio"`     // opens when the provider itself fails this share of the calls. Defaults to 0.5
+	Window   time.Duration `yaml:"window"`    // Defaults to 10 seconds
+	Open     time.Duration `yaml:"open"`      // until one call may probe. Defaults to 15 seconds
+}

@@ -1,0 +1,355 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tramhq/tram/pkg/channels"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// shop is a provider with one setting that it needs and one that it takes.
+type shop struct{ traits channels.Traits }
+
+func (shop) Name() string              { return "shop" }
+func (s shop) Traits() channels.Traits { return s.traits }
+
+func (shop) Contract(a *channels.Account) (events.Contract, error) {
+	if a.Setting("page_id", "") == "" {
+		return events.Contract{}, errors.New("page_id must be given")
+	}
+	return events.Contract{Provider: "shop", Account: a.Name, TextLimit: 7}, nil
+}
+
+var shops = []shop{{traits: channels.Traits{
+	BaseURL:  "https://shop.example/api/",
+	Settings: []string{"page_id", "zone"},
+	Secrets:  []string{"token"},
+	Limits:   channels.Limits{PerSecond: 15, PerHour: 54_000},
+}}}
+
+const canary = "s3cr3t-canary"
+
+var env = []string{"TRAM_SECRET_SHOP_MAIN_TOKEN=" + canary}
+
+const minimal = `
+accounts:
+  - provider: shop
+    name: main
+    settings: {page_id: 0123}
+`
+
+func parse(t *testing.T, file string, environ ...string) (*Config, error) {
+	t.Helper()
+	return Parse("tram.yaml", []byte(file), environ, shops)
+}
+
+// faultsOf returns the faults that file must have.
+func faultsOf(t *testing.T, file string, environ ...string) []string {
+	t.Helper()
+	_, err := parse(t, file, environ...)
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		t.Fatalf("got error %v, want an *Error", err)
+	}
+	if strings.Contains(err.Error(), canary) {
+		t.Errorf("the error shows a secret: %v", err)
+	}
+	var texts []string
+	for _, f := range e.Faults {
+		texts = append(texts, f.String())
+	}
+	return texts
+}
+
+func TestParse_defaults(t *testing.T) {
+	c, err := parse(t, minimal, env...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for s := range settings(c) {
+		optional := slices.Contains([]string{
+			"nats.creds", "nats.nkey", "nats.user", "nats.ca", "nats.cert", "nats.key", "broker.sync", "http.proxy", "log.level",
+		}, s.key)
+		if s.value.IsZero() != optional {
+			t.Errorf("%s: got %v; a setting has a default or is listed here", s.key, s.value)
+		}
+	}
+	if got, want := c.Dispatcher.Lease, 3*time.Second; got != want {
+		t.Errorf("lease: got %v, want %v", got, want)
+	}
+	got := c.Accounts[0]
+	want := Account{
+		Provider: "shop", Name: "main", BaseURL: "https://shop.example/api",
+		Settings:    map[string]string{"page_id": "0123"},
+		Limits:      Limits{PerSecond: 15, PerHour: 54_000, Burst: 1, Concurrency: 16},
+		Breaker:     Breaker{MinCalls: 10, Ratio: 0.5, Window: 10 * time.Second, Open: 15 * time.Second},
+		OnAmbiguous: events.Hold,
+		Secrets:     map[string]channels.Secret{"token": canary},
+		Contract:    events.Contract{Provider: "shop", Account: "main", TextLimit: 7},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("account:\n got %#v\nwant %#v", got, want)
+	}
+	if ch := got.Channel(); ch.Secrets["token"].Reveal() != canary || ch.BaseURL != got.BaseURL || ch.Name != "main" {
+		t.Errorf("channel account: got %+v", ch)
+	}
+}
+
+func TestParse_everything(t *testing.T) {
+	c, err := parse(t, `
+nats: {url: "tls://a:4222,tls://b:4222", user: tram, ca: ca.pem, cert: c.pem, key: k.pem}
+broker: {dir: state, listen: "127.0.0.1:0", sync: true}
+streams:
+  partitions: 8
+  replicas: 3
+  duplicates: 2m
+  requests: {max_age: 24h, max_bytes: 64MiB}
+dispatcher: {lease: 2s, call_timeout: 4s, grace: 5s, max_in_flight: 10, retry: {max_attempts: 3, base: 10ms, max: 1s}}
+collector: {workers: 2}
+http: {proxy: "http://proxy:3128", max_body: 1MiB, dial_timeout: 1s}
+log: {level: debug, format: json}
+accounts:
+  - provider: shop
+    name: main
+    base_url: http://127.0.0.1:8080/shop/
+    settings: {page_id: "1", zone: Asia/Ho_Chi_Minh}
+    limits: {per_minute: 60, burst: 5, concurrency: 2}
+    breaker: {min_calls: 4, ratio: 0.25, window: 1m, open: 1s}
+    on_ambiguous: resend
+`, append(env, "NATS_PASSWORD="+canary)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Streams.Requests != (Retention{24 * time.Hour, 64 << 20}) || c.Streams.Results.MaxAge != 3*day {
+		t.Errorf("streams: got %+v", c.Streams)
+	}
+	a := c.Accounts[0]
+	if a.Limits != (Limits{PerMinute: 60, Burst: 5, Concurrency: 2}) || a.OnAmbiguous != events.Resend || a.BaseURL != "http://127.0.0.1:8080/shop" {
+		t.Errorf("account: got %+v", a)
+	}
+	if c.NATS.Password.Reveal() != canary {
+		t.Error("the broker's password was not read")
+	}
+}
+
+func TestParse_unknownKeys(t *testing.T) {
+	got := faultsOf(t, `dispatcher:
+  leese: 3s
+  retry: {max_atempts: 3}
+colector: {}
+http: {max_body: much, proxy: }
+http: {}
+streams: {partitions: many, requests: 3}
+accounts:
+  - provider: shop
+    token: abc
+    limits: {per_second: 0, burst: -1}
+  - just text
+log: {level: loud}
+broker: {sync: perhaps}
+`)
+	want := []string{
+		`line 2: dispatcher.leese is not a setting: did you mean lease?`,
+		`line 3: dispatcher.retry.max_atempts is not a setting: did you mean max_attempts?`,
+		`line 4: colector is not a setting: did you mean collector?`,
+		`line 5: http.max_body must be a number of bytes such as 1048576, 64KiB, 8MiB or 2GiB, it is "much"`,
+		`line 6: http is given twice`,
+		`line 7: streams.partitions must be a whole number, it is "many"`,
+		`line 7: streams.requests must be a section with keys of its own`,
+		`line 10: accounts[0].token is not a setting`,
+		`line 11: accounts[0].limits.per_second must not be 0: leave it out for no such limit, and take the account out to stop it`,
+		`line 11: accounts[0].limits.burst must be above 0, it is -1`,
+		`line 12: accounts[1] must be a section with keys of its own`,
+		`line 13: log.level slog: level string "loud": unknown name`,
+		`line 14: broker.sync must be true or false, it is "perhaps"`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestParse_faults(t *testing.T) {
+	account := func(lines string) string {
+		return "accounts:\n  - provider: shop\n    name: main\n    settings: {page_id: 1}\n" + lines
+	}
+	tests := []struct{ name, file, want string }{
+		{"not YAML", "a: [", "did not find expected node content"},
+		{"two documents", "log: {}\n---\nlog: {}\n", "line 2: the file must hold one YAML document"},
+		{"a list", "- a\n", "line 1: must be a section with keys of its own"},
+		{"time without unit", "dispatcher: {lease: 3}", `dispatcher.lease must be a time such as 500ms, 3s or 10m, it is "3"`},
+		{"short lease", "dispatcher: {lease: 500ms}", "line 1: dispatcher.lease must be from 1s to 1m0s, it is 500ms"},
+		{"grace", "dispatcher:\n  grace: 9s", "line 2: dispatcher.grace (9s) must be above dispatcher.call_timeout (10s)"},
+		{"duplicates", "streams: {duplicates: 30s}\ndispatcher: {grace: 20s}", "line 1: streams.duplicates (30s) must be above dispatcher.call_timeout + lease + grace (33s)"},
+		{"results too short", "streams: {results: {max_age: 1h}}", "streams.results.max_age (1h0m0s) must not be below streams.requests.max_age (72h0m0s)"},
+		{"age below duplicates", "streams: {dead: {max_age: 5m}}", "streams.dead.max_age (5m0s) must not be below streams.duplicates (10m0s)"},
+		{"negative size", "streams: {dead: {max_bytes: -1}}", "streams.dead.max_bytes must be at least 1MiB, it is -1"},
+		{"replicas", "streams: {replicas: 2}", "streams.replicas must be 1, 3 or 5, it is 2"},
+		{"retry", "dispatcher: {retry: {base: 10m}}", "dispatcher.retry.base (10m0s) must not be above dispatcher.retry.max (5m0s)"},
+		{"dial", "http: {dial_timeout: 20s}", "http.dial_timeout (20s) must not be above dispatcher.call_timeout (10s)"},
+		{"format", "log: {format: xml}", `log.format must be text or json, it is "xml"`},
+		{"listen", "broker: {listen: 4222}", `broker.listen must be host:port, it is "4222"`},
+		{"proxy password", "http: {proxy: 'http://u:" + canary + "@p'}", "http.proxy must not hold a user or password"},
+		{"nats password", "nats: {url: 'nats://u:" + canary + "@h'}", "nats.url must not hold a user or password"},
+		{"nats scheme", "nats: {url: 'http://h'}", "nats.url must be URLs such as nats://host:4222"},
+		{"nats cert", "nats: {cert: a}", "nats.cert and nats.key are of no use without each other"},
+		{"nats twice", "nats: {creds: a, user: b}", "nats can log in one way only, and nats.creds, nats.user are set"},
+
+		{"provider", "accounts: [{provider: shpo, name: a}]", `accounts[0].provider must be one of shop, it is "shpo": did you mean shop?`},
+		{"name", "accounts: [{provider: shop, name: a.b, settings: {page_id: 1}}]", `accounts[0].name must be 1 to 64 of the characters`},
+		{"twice", minimal + "  - provider: shop\n    name: main\n    settings: {page_id: 2}\n", "line 6: accounts[1] is shop/main, and so is accounts[0]"},
+		{"one variable", minimal + "  - provider: shop\n    name: MAIN\n    settings: {page_id: 2}\n", "line 6: accounts[1] reads its token from TRAM_SECRET_SHOP_MAIN_TOKEN, and so does shop/main: rename one of them"},
+		{"missing secret", "accounts: [{provider: shop, name: my-page, settings: {page_id: 1}}]", "accounts[0] needs its token: set TRAM_SECRET_SHOP_MY_PAGE_TOKEN, or TRAM_SECRET_SHOP_MY_PAGE_TOKEN_FILE"},
+		{"setting", "accounts: [{provider: shop, name: main, settings: {pageid: 1}}]", "accounts[0].settings.pageid is not a setting of shop, which has page_id, zone: did you mean page_id?"},
+		{"contract", "accounts: [{provider: shop, name: main}]", "accounts[0].settings are refused by shop: page_id must be given"},
+		{"plain http", account("    base_url: http://shop.example"), "line 5: accounts[0].base_url must begin with https://"},
+		{"user in URL", account("    base_url: https://u:" + canary + "@shop.example"), "accounts[0].base_url must not hold a user or password"},
+		{"query in URL", account("    base_url: https://shop.example?a=b"), "accounts[0].base_url must end with its path"},
+		{"no URL", account("    base_url: shop"), "accounts[0].base_url must be a URL"},
+		{"longer window", account("    limits: {per_second: 10, per_minute: 5}"), "accounts[0].limits.per_minute (5) must not be below per_second (10)"},
+		{"absurd", account("    limits: {per_second: 1000000}"), "accounts[0].limits.per_second (1000000) is above 10000 calls a second"},
+		{"burst", account("    limits: {per_hour: 10, burst: 11}"), "accounts[0].limits.burst (11) must not be above the shortest window's 10"},
+		{"breaker", account("    breaker: {ratio: 2}"), "accounts[0].breaker.ratio must be above 0 and not above 1, it is 2"},
+		{"policy", account("    on_ambiguous: retry"), `accounts[0].on_ambiguous must be hold, resend or assume_sent, it is "retry"`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got := faultsOf(t, test.file, env...)
+			if len(got) != 1 || !strings.Contains(got[0], test.want) {
+				t.Errorf("got %q, want one fault with %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestParse_noDefaults(t *testing.T) {
+	_, err := Parse("", []byte(minimal), nil, []shop{{}})
+	for _, want := range []string{
+		"accounts[0].base_url must be given: shop has none that is the same for all accounts",
+		"accounts[0].limits must have one of per_second, per_minute, per_hour and per_day, since shop has no default",
+		"accounts[0].settings.page_id is not a setting of shop",
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q in it", err, want)
+		}
+	}
+}
+
+func TestParse_environment(t *testing.T) {
+	c, err := parse(t, "dispatcher: {lease: 2s}\n"+minimal, append(env,
+		"TRAM_DISPATCHER_LEASE=4s", "TRAM_STREAMS_REQUESTS_MAX_BYTES=2GiB", "TRAM_BROKER_SYNC=true", "TRAM_LOG_LEVEL=",
+		"NATS_URL=host:4222", "TRAM_PORT=tcp://10.0.0.1:80", "TRAM_DISPATCHER_SERVICE_HOST=10.0.0.1")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Dispatcher.Lease != 4*time.Second || c.Streams.Requests.MaxBytes != 2<<30 || !c.Broker.Sync || c.NATS.URL != "host:4222" {
+		t.Errorf("got %+v", c)
+	}
+
+	got := faultsOf(t, "", "TRAM_DISPATCHER_LEESE=4s", "TRAM_COLLECTOR_WORKERS=few")
+	want := []string{
+		`TRAM_COLLECTOR_WORKERS must be a whole number, it is "few"`,
+		`TRAM_DISPATCHER_LEESE is not a setting: did you mean TRAM_DISPATCHER_LEASE?`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestParse_secretFiles(t *testing.T) {
+	write := func(text string) string {
+		file := filepath.Join(t.TempDir(), "token")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return "TRAM_SECRET_SHOP_MAIN_TOKEN_FILE=" + file
+	}
+	for text, want := range map[string]channels.Secret{"abc": "abc", "abc\n": "abc", "abc\r\n": "abc", " a b \n": " a b "} {
+		c, err := parse(t, minimal, write(text))
+		if err != nil || c.Accounts[0].Secrets["token"] != want {
+			t.Errorf("%q: got %v, error %v", text, c, err)
+		}
+	}
+	for _, test := range []struct {
+		environ []string
+		want    string
+	}{
+		{[]string{write(canary), env[0]}, "TRAM_SECRET_SHOP_MAIN_TOKEN and TRAM_SECRET_SHOP_MAIN_TOKEN_FILE are both set: keep one"},
+		{[]string{write(canary + "\n\n")}, "TRAM_SECRET_SHOP_MAIN_TOKEN holds a line break or another control character"},
+		{[]string{write("\n")}, "TRAM_SECRET_SHOP_MAIN_TOKEN_FILE names an empty file"},
+		{[]string{"TRAM_SECRET_SHOP_MAIN_TOKEN_FILE=nowhere"}, "TRAM_SECRET_SHOP_MAIN_TOKEN_FILE cannot be used: open nowhere"},
+	} {
+		if got := faultsOf(t, minimal, test.environ...); len(got) != 1 || !strings.Contains(got[0], test.want) {
+			t.Errorf("got %q, want one fault with %q", got, test.want)
+		}
+	}
+}
+
+func TestLoad(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tram.yaml")
+	if _, err := Load(file, nil, shops); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: got %v, want it to wrap os.ErrNotExist", err)
+	}
+	if err := os.WriteFile(file, []byte("lgo: {}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := "configuration " + file + " is not usable:\n  line 1: lgo is not a setting: did you mean log?"
+	if _, err := Load(file, nil, shops); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if c, err := Load("", nil, shops); err != nil || c.Collector.Workers != 4 {
+		t.Errorf("without a file: got %v, %v", c, err)
+	}
+}
+
+func TestConfig_Dump(t *testing.T) {
+	c, err := parse(t, minimal, append(env, "NATS_TOKEN="+canary)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := c.Dump(&b); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(b.String(), canary) || !strings.Contains(b.String(), "lease: 3s") {
+		t.Errorf("got\n%s", b.String())
+	}
+	again, err := parse(t, b.String(), append(env, "NATS_TOKEN="+canary)...)
+	if err != nil || !reflect.DeepEqual(again, c) {
+		t.Errorf("read again: got %+v, %v", again, err)
+	}
+}
+
+func TestSize(t *testing.T) {
+	for text, want := range map[string]Size{"0": 0, "512": 512, "64KiB": 64 << 10, "8 MiB": 8 << 20, "3GiB": 3 << 30, "-1": -1} {
+		var s Size
+		if err := s.UnmarshalText([]byte(text)); err != nil || s != want {
+			t.Errorf("%q: got %d, %v", text, s, err)
+		}
+	}
+	for _, text := range []string{"", "KiB", "1KB", "9223372036854775807GiB", "-9223372036854775807KiB", "1.5MiB"} {
+		if err := new(Size).UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q was taken", text)
+		}
+	}
+	if got := Size(1<<20).String() + " " + Size(1000).String() + " " + Size(0).String(); got != "1MiB 1000 0" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(minimal))
+	f.Add([]byte("a: &a [*a]\nb: *a\n"))
+	f.Add([]byte("accounts: &a\n  - *a\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if c, err := Parse("", data, env, shops); (c == nil) == (err == nil) {
+			t.Errorf("got %v and %v", c, err)
+		}
+	})
+}

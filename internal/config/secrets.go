@@ -1,0 +1,42 @@
+package config
+
+import (
+	"fmt"
+
+	"github.com/tramhq/tram/pkg/channels"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// readSecrets fetches the secrets of the broker and of all accounts. Two
+// accounts must not share a variable: the names a-b and a_b would, and one of
+// them would be called with the other's credential.
+func (v *validator) readSecrets(c *Config, providers map[string]Provider, env environment) {
+	c.NATS.Password, _ = env.secret("NATS_PASSWORD", &v.faults)
+	c.NATS.Token, _ = env.secret("NATS_TOKEN", &v.faults)
+
+	users := map[string]string{}
+	for i := range c.Accounts {
+		a := &c.Accounts[i]
+		p := providers[a.Provider]
+		if p == nil || !events.ValidName(a.Name) {
+			continue
+		}
+		a.Secrets = map[string]channels.Secret{}
+		for _, name := range p.Traits().Secrets {
+			variable := secretVariable(a.Provider, a.Name, name)
+			key := fmt.Sprintf("accounts[%d]", i)
+			if other, taken := users[variable]; taken {
+				if other != a.Provider+"/"+a.Name { // else unique says it better
+					v.add(key, "reads its %s from %s, and so does %s: rename one of them", name, variable, other)
+				}
+				continue
+			}
+			users[variable] = a.Provider + "/" + a.Name
+			secret, found := env.secret(variable, &v.faults)
+			if !found {
+				v.add(key, "needs its %s: set %s, or %s_FILE to a file that holds it", name, variable, variable)
+			}
+			a.Secrets[name] = secret
+		}
+	}
+}
