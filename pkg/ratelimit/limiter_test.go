@@ -1,0 +1,407 @@
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func limits(windows ...Window) Limits { return Limits{Windows: windows} }
+
+// drain takes cost 1 whenever it is possible, for a span of time, and returns
+// when it did. Time is the caller's own: nothing sleeps.
+func drain(l *Limiter, from time.Time, span time.Duration) []time.Time {
+	var taken []time.Time
+	for now := from; now.Before(from.Add(span)); {
+		if wait := l.Delay(now, 1); wait > 0 {
+			now = now.Add(wait)
+			continue
+		}
+		if !l.Take(now, 1) {
+			panic("Take refuses what Delay lets pass")
+		}
+		taken = append(taken, now)
+	}
+	return taken
+}
+
+// most returns the highest sum of costs in any span of per, end excluded.
+func most(at []time.Time, cost []int, per time.Duration) int {
+	sum, highest, first := 0, 0, 0
+	for i, t := range at {
+		sum += cost[i]
+		for !t.Before(at[first].Add(per)) {
+			sum -= cost[first]
+			first++
+		}
+		highest = max(highest, sum)
+	}
+	return highest
+}
+
+func ones(n int) []int { return slices.Repeat([]int{1}, n) }
+
+func TestNoSlidingWindowEverExceedsItsLimit(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		second := Window{Limit: rapid.IntRange(1, 200).Draw(t, "per second"), Per: time.Second}
+		second.Burst = rapid.IntRange(1, max(1, second.Limit/2)).Draw(t, "burst")
+		minute := PerMinute(second.Limit * rapid.IntRange(5, 60).Draw(t, "minute factor"))
+		l := New(limits(second, minute))
+		highest := min(second.Burst, minute.burst())
+
+		now := time.Now()
+		var at []time.Time
+		var cost []int
+		for range rapid.IntRange(1, 400).Draw(t, "calls") {
+			c := rapid.IntRange(1, highest).Draw(t, "cost")
+			// Late by anything from nothing to far more than is forgiven, or idle.
+			late := time.Duration(rapid.OneOf(rapid.Int64Range(0, 1e6), rapid.Int64Range(0, 1e9)).Draw(t, "late"))
+			now = now.Add(l.Delay(now, c) + late)
+			if !l.Take(now, c) {
+				t.Fatalf("Take refuses what Delay lets pass")
+			}
+			at, cost = append(at, now), append(cost, c)
+		}
+		for _, w := range []Window{second, minute} {
+			if n := most(at, cost, w.Per); n > w.Limit {
+				t.Fatalf("%d in a window of %s", n, w)
+			}
+		}
+	})
+}
+
+func TestBacklogUsesTheLimit(t *testing.T) {
+	for _, w := range []Window{PerSecond(1), PerSecond(10), PerSecond(50), PerSecond(1000), PerMinute(60), PerHour(54_000)} {
+		t.Run(w.String(), func(t *testing.T) {
+			l := New(limits(w))
+			span := max(time.Minute, 3*w.Per)
+			taken := drain(l, time.Now(), span)
+			want := 0.95 * float64(w.Limit) * float64(span) / float64(w.Per)
+			if n := len(taken); float64(n) < want {
+				t.Errorf("%d in %s, want at least %.0f", n, span, want)
+			}
+			if n := most(taken, ones(len(taken)), w.Per); n > w.Limit {
+				t.Errorf("%d in one window of %s", n, w)
+			}
+		})
+	}
+}
+
+func TestLateTimersDoNotCostTheirDelay(t *testing.T) {
+	l := New(limits(PerSecond(50)))
+	now := time.Now()
+	end := now.Add(20 * time.Second)
+	var taken []time.Time
+	for now.Before(end) {
+		now = now.Add(l.Delay(now, 1) + 2*time.Millisecond)
+		l.Take(now, 1)
+		taken = append(taken, now)
+	}
+	if n := len(taken); n < 950 {
+		t.Errorf("%d in 20 s with timers 2 ms late, want 95 %% of 1000", n)
+	}
+	if n := most(taken, ones(len(taken)), time.Second); n > 50 {
+		t.Errorf("%d in one second", n)
+	}
+}
+
+func TestStartsEmpty(t *testing.T) {
+	l := New(limits(Window{Limit: 100, Per: time.Second, Burst: 20}))
+	if n := len(drain(l, time.Now(), 100*time.Millisecond)); n > 10 {
+		t.Errorf("%d passed in the first tenth of a second", n)
+	}
+}
+
+func TestCooldownOnlyExtendsAndEndsEmpty(t *testing.T) {
+	l := New(limits(Window{Limit: 100, Per: time.Second, Burst: 40}))
+	now := time.Now()
+	until := now.Add(30 * time.Second)
+	l.Cooldown(until)
+	l.Cooldown(now.Add(time.Second))
+	taken := drain(l, now, 31*time.Second)
+	if taken[0].Before(until) {
+		t.Errorf("a call passed %s before the end", until.Sub(taken[0]))
+	}
+	if n := len(taken); n > 62 { // steady rate 61
+		t.Errorf("%d in the first second after it", n)
+	}
+	l.Cooldown(now) // long past: must not refill
+	if wait := l.Delay(now.Add(31*time.Second), 40); wait < 300*time.Millisecond {
+		t.Errorf("a cool-down of the past refilled the bucket: 40 pass after %s", wait)
+	}
+}
+
+func TestUsageSlowsAndStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(limits(PerSecond(100)))
+		rate := func() int { return len(drain(l, time.Now(), 10*time.Second)) / 10 }
+		check := func(percent float64, regain time.Duration, low, high int) {
+			t.Helper()
+			time.Sleep(time.Hour)
+			l.Usage(percent, regain)
+			if n := rate(); n < low || n > high {
+				t.Errorf("usage %.0f %%: %d per second, want %d to %d", percent, n, low, high)
+			}
+		}
+		check(79, 0, 95, 100)
+		check(85, 0, 46, 50)
+		check(89.99, 0, 4, 5)
+		check(90, 0, 0, 0)
+		check(120, 30*time.Second, 0, 0)
+		if wait := l.Delay(time.Now(), 1); wait != 30*time.Second {
+			t.Errorf("the stop lasts %s, want the 30s that the provider said", wait)
+		}
+		time.Sleep(30 * time.Second)
+		if n := rate(); n < 4 || n > 5 {
+			t.Errorf("after the stop: %d per second, want a crawl", n)
+		}
+		check(50, 0, 95, 100)
+	})
+}
+
+func TestUpdateWhileWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(limits(PerHour(1)))
+		start := time.Now()
+		passed := make(chan time.Duration, 1)
+		go func() {
+			if err := l.Wait(t.Context(), 1); err != nil {
+				t.Error(err)
+			}
+			passed <- time.Since(start)
+		}()
+		time.Sleep(time.Second)
+		if err := l.Update(limits(PerSecond(0))); err == nil {
+			t.Error("a limit of zero was taken")
+		}
+		if err := l.Update(limits(PerSecond(10))); err != nil {
+			t.Error(err)
+		}
+		if took := <-passed; took > 1200*time.Millisecond {
+			t.Errorf("the waiting call passed after %s", took)
+		}
+	})
+}
+
+func TestUpdateKeepsWhatWasUsed(t *testing.T) {
+	l := New(limits(PerSecond(10)))
+	now := time.Now()
+	taken := drain(l, now, 5*time.Second)
+	later := now.Add(5 * time.Second)
+	for i := range 20 { // a reload every 50 ms gives nothing away
+		if err := l.Update(limits(PerSecond(10), PerMinute(600))); err != nil {
+			t.Fatal(err)
+		}
+		taken = append(taken, drain(l, later.Add(time.Duration(i)*50*time.Millisecond), 50*time.Millisecond)...)
+	}
+	if n := most(taken, ones(len(taken)), time.Second); n > 10 {
+		t.Errorf("%d in one second", n)
+	}
+}
+
+func TestWaitIsFirstComeFirstServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(limits(PerSecond(10)))
+		passed := make(chan int, 20)
+		for i := range 20 {
+			go func() {
+				if err := l.Wait(t.Context(), 1); err != nil {
+					t.Error(err)
+				}
+				passed <- i
+			}()
+			synctest.Wait()
+		}
+		var order []int
+		for range 20 {
+			order = append(order, <-passed)
+		}
+		if !slices.IsSorted(order) {
+			t.Errorf("passed in the order %v", order)
+		}
+	})
+}
+
+func TestCancelledWaitTakesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(limits(PerSecond(1)))
+		gone := errors.New("the request expired")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		for range 100 {
+			go func() {
+				if err := l.Wait(ctx, 1); !errors.Is(err, gone) {
+					t.Errorf("Wait = %v, want the cause", err)
+				}
+			}()
+		}
+		time.Sleep(500 * time.Millisecond)
+		cancel(gone)
+		synctest.Wait()
+		start := time.Now()
+		if err := l.Wait(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > 600*time.Millisecond {
+			t.Errorf("the next call waited %s: cancelled ones took tokens", took)
+		}
+		if err := l.Wait(ctx, 1); !errors.Is(err, gone) {
+			t.Errorf("Wait after the end = %v", err)
+		}
+	})
+}
+
+func TestCostThatCanNeverPass(t *testing.T) {
+	l := New(limits(Window{Limit: 10, Per: time.Second, Burst: 3}))
+	for _, cost := range []int{-1, 0, 4} {
+		if err := l.Wait(t.Context(), cost); !errors.Is(err, ErrCost) {
+			t.Errorf("Wait(%d) = %v", cost, err)
+		}
+		if l.Take(time.Now().Add(time.Hour), cost) || l.Delay(time.Now(), cost) != Never {
+			t.Errorf("cost %d passed", cost)
+		}
+	}
+	if err := l.Wait(t.Context(), 3); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestGroupHoldsForAllMembersInTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGroup("partner", limits(PerSecond(30)))
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var mu sync.Mutex
+		var passed []time.Time
+		counts := make([]int, 3)
+		for i := range counts {
+			l := New(limits(PerSecond(100)))
+			l.Join(g)
+			go func() {
+				for l.Wait(ctx, 1) == nil {
+					mu.Lock()
+					passed = append(passed, time.Now())
+					counts[i]++
+					mu.Unlock()
+				}
+			}()
+		}
+		stopped := New(limits(PerSecond(100)))
+		stopped.Join(g)
+		stopped.Cooldown(time.Now().Add(time.Hour))
+		go func() { _ = stopped.Wait(ctx, 1) }()
+
+		time.Sleep(20 * time.Second)
+		cancel()
+		synctest.Wait()
+		if n := most(passed, ones(len(passed)), time.Second); n > 30 {
+			t.Errorf("%d in one second for a group of 30", n)
+		}
+		if n := len(passed); n < 570 {
+			t.Errorf("%d in 20 s: a member that cannot pass holds the group up", n)
+		}
+		if slices.Max(counts)-slices.Min(counts) > 1 {
+			t.Errorf("uneven turns: %v", counts)
+		}
+	})
+}
+
+func TestGroupCooldownStopsTheMembersOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGroup("app", limits(PerSecond(10)))
+		member, other := New(limits(PerSecond(10))), New(limits(PerSecond(10)))
+		member.Join(g)
+		g.Cooldown(time.Now().Add(time.Minute))
+		time.Sleep(time.Second)
+		if !other.Take(time.Now(), 1) {
+			t.Error("an account outside the group was stopped")
+		}
+		if member.Take(time.Now(), 1) || member.Delay(time.Now(), 1) < 59*time.Second {
+			t.Error("a member passed during the group's cool-down")
+		}
+		start := time.Now()
+		if err := member.Wait(t.Context(), 1); err != nil || time.Since(start) < 59*time.Second {
+			t.Errorf("Wait = %v after %s", err, time.Since(start))
+		}
+		member.Join(nil)
+		g.Cooldown(time.Now().Add(time.Hour))
+		time.Sleep(time.Second)
+		if !member.Take(time.Now(), 1) {
+			t.Error("an account that left the group was stopped")
+		}
+	})
+}
+
+func TestValidate(t *testing.T) {
+	tests := []struct {
+		name   string
+		limits Limits
+		want   string // "" is valid
+	}{
+		{"one", limits(PerSecond(10)), ""},
+		{"CareSoft's own", limits(PerSecond(15), PerHour(54_000)), ""},
+		{"lowered to be safe", limits(PerSecond(10), PerHour(54_000)), ""},
+		{"all four", limits(PerDay(100_000), PerSecond(15), PerMinute(900), PerHour(54_000)), ""},
+		{"none", Limits{}, "no limit"},
+		{"zero", limits(PerSecond(0)), "0 per second: must be at least 1"},
+		{"negative", limits(PerHour(-5)), "-5 per hour: must be at least 1"},
+		{"absurd", limits(PerSecond(1_000_000)), "surely a mistake"},
+		{"absurd hour", limits(PerHour(1 << 40)), "surely a mistake"},
+		{"period", limits(Window{Limit: 1, Per: time.Millisecond}), "period 1ms"},
+		{"no period", limits(Window{Limit: 1}), "period 0s"},
+		{"negative burst", limits(Window{Limit: 10, Per: time.Second, Burst: -1}), "burst -1 is negative"},
+		{"whole burst", limits(Window{Limit: 15, Per: time.Second, Burst: 15}), "burst 15 leaves only 1 per second"},
+		{"twice", limits(PerSecond(10), PerSecond(5)), "two windows of one period"},
+		{"never reached", limits(PerMinute(30), PerSecond(60)), "60 per second and 30 per minute contradict each other"},
+		{"margin", Limits{Windows: []Window{PerSecond(1)}, Margin: 100 * time.Millisecond}, "margin 100ms: must be from 0 to 50ms"},
+		{"negative margin", Limits{Windows: []Window{PerSecond(1)}, Margin: -1}, "margin -1ns"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := tt.limits.Validate()
+			switch {
+			case tt.want == "" && err != nil:
+				t.Errorf("Validate = %v", err)
+			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+				t.Errorf("Validate = %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func BenchmarkTake(b *testing.B) {
+	b.Run("one window", func(b *testing.B) { benchmarkTake(b, limits(PerSecond(100_000))) })
+	b.Run("four windows", func(b *testing.B) {
+		benchmarkTake(b, limits(PerSecond(1000), PerMinute(60_000), PerHour(3_600_000), PerDay(86_400_000)))
+	})
+}
+
+// Time passes in the call itself, so that every Take succeeds.
+func benchmarkTake(b *testing.B, limits Limits) {
+	l := New(limits)
+	now := time.Now()
+	b.ReportAllocs()
+	for b.Loop() {
+		now = now.Add(2 * time.Millisecond)
+		if !l.Take(now, 1) {
+			b.Fatal("refused")
+		}
+	}
+}
+
+func BenchmarkTakeRefused(b *testing.B) {
+	l := New(limits(PerHour(1)))
+	now := time.Now()
+	b.ReportAllocs()
+	for b.Loop() {
+		if l.Take(now, 1) {
+			b.Fatal("passed")
+		}
+	}
+}
