@@ -1,0 +1,52 @@
+# Every target works in a fresh clone with Go, Node and make installed.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := check
+
+FUZZTIME ?= 5s
+
+STATICCHECK := go tool -modfile=tools/go.mod staticcheck
+
+.PHONY: check fmt vet fix staticcheck test fuzz node build up demo clean
+
+check: fmt vet fix staticcheck test fuzz node ## everything that must hold before a merge
+
+fmt:
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	if [[ -n $$unformatted ]]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
+
+vet:
+	go vet ./...
+
+fix: # fails when go fix would write something in today's Go
+	go fix -diff ./...
+
+staticcheck:
+	$(STATICCHECK) ./...
+
+test:
+	go test -race ./...
+
+fuzz: # each target for FUZZTIME
+	@for file in $$(git ls-files '*_test.go' | xargs grep -lE '^func Fuzz'); do \
+		for target in $$(grep -oE '^func Fuzz[A-Za-z0-9_]*' $$file | cut -d' ' -f2); do \
+			echo "fuzz $$(dirname $$file) $$target"; \
+			go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) ./$$(dirname $$file); \
+		done; \
+	done
+
+node: # the examples are JavaScript that parses
+	@for file in examples/node/*.mjs; do node --check $$file; done
+
+build: # bin/tram, bin/dispatcher, bin/collector; the version is that of the commit
+	go build -trimpath -o bin/ ./cmd/...
+
+up: # the relay on this machine, with everything it needs
+	go run ./cmd/tram up
+
+demo: # the same, with a send and a report that show what it does
+	go run ./cmd/tram up --demo
+
+clean:
+	rm -rf bin
