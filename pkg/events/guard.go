@@ -12,14 +12,17 @@ const MaxBody = 256 << 10
 // the first level.
 const maxDepth = 32
 
-// checkShape reports whether b is exactly one msgpack map with text keys in
-// which nothing claims more than there is. It must pass before any decoder
-// sees b: a claimed length makes the codec allocate it, and nesting makes it
-// recurse, so that five bytes are enough to kill a process. It allocates
-// nothing unless it fails.
-func checkShape(b []byte) error {
-	if len(b) > MaxBody {
-		return bodyFault(ReasonOversize, "has %d bytes, at most %d are allowed", len(b), MaxBody)
+// checkShape is [CheckShape] for the body of an event.
+func checkShape(b []byte) error { return CheckShape(b, MaxBody) }
+
+// CheckShape reports whether b, of at most limit bytes, is exactly one msgpack
+// map with text keys in which nothing claims more than there is. It must pass
+// before any decoder sees b: a claimed length makes the codec allocate it, and
+// nesting makes it recurse, so that five bytes are enough to kill a process. It
+// allocates nothing unless it fails. The error is a [*DecodeError].
+func CheckShape(b []byte, limit int) error {
+	if len(b) > limit {
+		return bodyFault(ReasonOversize, "has %d bytes, at most %d are allowed", len(b), limit)
 	}
 	var (
 		open  [maxDepth]struct{ left, isMap uint32 } // items still to come, keys counted too
