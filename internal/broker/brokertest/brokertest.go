@@ -1,0 +1,103 @@
+// Package brokertest gives tests a real broker of their own.
+package brokertest
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tramhq/tram/internal/broker"
+)
+
+// A Broker is a NATS server in the test's process, with its streams in a
+// temporary directory and a connection to it.
+type Broker struct {
+	Conn *nats.Conn
+	JS   jetstream.JetStream
+	Dir  string
+	URL  string // where other clients connect
+
+	t      testing.TB
+	server *broker.Embedded
+}
+
+// Start starts a broker with the streams that tram sets up; s adjusts them.
+// The test's end stops it.
+func Start(t testing.TB, s ...func(*broker.Streams)) *Broker {
+	t.Helper()
+	b := StartEmpty(t)
+	var streams broker.Streams
+	for _, adjust := range s {
+		adjust(&streams)
+	}
+	if err := broker.Setup(t.Context(), b.JS, streams); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// StartEmpty starts a broker that has no streams.
+func StartEmpty(t testing.TB) *Broker {
+	t.Helper()
+	b := &Broker{t: t, Dir: t.TempDir()}
+	b.start("127.0.0.1:0")
+	t.Cleanup(func() { b.server.Close() })
+	b.URL = b.server.URL()
+	b.Conn = b.Connect()
+	b.JS = b.JetStream(b.Conn)
+	return b
+}
+
+func (b *Broker) start(listen string) {
+	b.t.Helper()
+	e, err := broker.StartEmbedded(broker.EmbeddedConfig{
+		Dir: b.Dir, Listen: listen,
+		Log: slog.New(slog.NewTextHandler(b.t.Output(), nil)),
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.server = e
+}
+
+// Connect returns another connection over TCP, which survives [Broker.Restart].
+func (b *Broker) Connect() *nats.Conn {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), 10*time.Second)
+	defer cancel()
+	nc, err := broker.Connect(ctx, broker.Config{URLs: []string{b.URL}})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(nc.Close)
+	return nc
+}
+
+// JetStream returns the JetStream of nc.
+func (b *Broker) JetStream(nc *nats.Conn) jetstream.JetStream {
+	b.t.Helper()
+	js, err := broker.JetStream(nc)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return js
+}
+
+// Stop stops the server, and returns when it has.
+func (b *Broker) Stop() {
+	b.t.Helper()
+	if err := b.server.Close(); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// Restart starts the server again after [Broker.Stop], with the same data and
+// at the same address.
+func (b *Broker) Restart() {
+	b.t.Helper()
+	b.start(b.URL[len("nats://"):])
+}

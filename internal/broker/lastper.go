@@ -1,0 +1,83 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+)
+
+// LastPerSubject returns the last sequence of each subject that matches
+// filter. It holds for every message up to sequence upTo; later ones may be in
+// it or not. Both are zero if nothing matches, as far as the replica that
+// answered knows: one that is behind its leader may say so wrongly.
+func (r *Reader) LastPerSubject(ctx context.Context, stream, filter string) (last map[string]uint64, upTo uint64, err error) {
+	msgs, end, err := r.batch(ctx, stream, filter, getRequest{MultiLast: []string{filter}, MaxBytes: 8 * maxBatchBytes})
+	switch {
+	case errors.Is(err, errTooMany), errors.Is(err, errNotIntact), err == nil && end.pending > 0:
+		return r.lastOneByOne(ctx, stream, filter)
+	case err != nil:
+		return nil, 0, err
+	}
+	last = make(map[string]uint64, len(msgs))
+	for _, m := range msgs {
+		last[m.Subject] = m.Seq
+	}
+	return last, end.upTo, nil
+}
+
+// lastOneByOne asks the leader for the subjects, then for the last message of
+// each. The server's own way to do that, multi_last, stops at 1,024 subjects.
+func (r *Reader) lastOneByOne(ctx context.Context, stream, filter string) (map[string]uint64, uint64, error) {
+	st, err := r.js.Stream(ctx, stream) // before the subjects: a new one is then beyond upTo
+	if err != nil {
+		return nil, 0, fmt.Errorf("read %s: %w", stream, err)
+	}
+	upTo := st.CachedInfo().State.LastSeq
+	info, err := st.Info(ctx, jetstream.WithSubjectFilter(filter))
+	if err != nil {
+		return nil, 0, fmt.Errorf("read %s: %w", stream, err)
+	}
+	var mu sync.Mutex
+	last := make(map[string]uint64, len(info.State.Subjects))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(16)
+	for subject := range info.State.Subjects {
+		g.Go(func() error {
+			seq, err := r.lastSeq(ctx, stream, subject)
+			if err != nil || seq == 0 { // gone since
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			last[subject] = seq
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, 0, err
+	}
+	return last, upTo, nil
+}
+
+// matches reports whether subject matches filter, by the rules of NATS.
+func matches(filter, subject string) bool {
+	for {
+		f, moreFilter, filterGoesOn := strings.Cut(filter, ".")
+		s, moreSubject, subjectGoesOn := strings.Cut(subject, ".")
+		if f == ">" {
+			return s != ""
+		}
+		if f != "*" && f != s || filterGoesOn != subjectGoesOn {
+			return false
+		}
+		if !filterGoesOn {
+			return true
+		}
+		filter, subject = moreFilter, moreSubject
+	}
+}

@@ -1,0 +1,122 @@
+package broker
+
+import (
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"strings"
+
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// Streams.
+const (
+	Requests = "TRAM_REQUESTS" // what producers publish, stored by partition
+	Intents  = "TRAM_INTENTS"  // calls about to start, one subject per partition
+	Results  = "TRAM_RESULTS"  // what became of each call
+	Events   = "TRAM_EVENTS"   // what downstream services read
+	Dead     = "TRAM_DEAD"     // what needs a person
+)
+
+// Key-value buckets.
+const (
+	AccountsBucket    = "TRAM_ACCOUNTS"    // the directory: the contract of each account
+	OwnersBucket      = "TRAM_OWNERS"      // members and the partitions they own
+	CheckpointsBucket = "TRAM_CHECKPOINTS" // how far each partition has come
+)
+
+// DefaultPartitions is the number of partitions unless configured otherwise.
+const DefaultPartitions = 64
+
+// Partition returns the partition of an account, 0 to n-1: FNV-1a over
+// provider and account with nothing between them, modulo n. The server
+// computes the same for {{partition(n,2,3)}} over the public subject.
+func Partition(provider, account string, n int) int {
+	h := fnv.New32a()
+	h.Write([]byte(provider))
+	h.Write([]byte(account))
+	return int(h.Sum32() % uint32(n))
+}
+
+// A StoredSubject is the subject under which REQUESTS keeps a request:
+//
+//	req.<partition>.<provider>.<account>.<class>.<kind>
+type StoredSubject struct {
+	Partition int
+	Provider  string
+	Account   string
+	Class     events.Class
+	Kind      events.Kind
+}
+
+// String returns the subject as NATS wants it.
+func (s StoredSubject) String() string {
+	return fmt.Sprintf("req.%d.%s.%s.%s.%s", s.Partition, s.Provider, s.Account, s.Class, s.Kind)
+}
+
+// Public returns the subject that the producer published to. Its class may be
+// one that does not exist: the server takes any token there.
+func (s StoredSubject) Public() events.Subject {
+	return events.Subject{Kind: s.Kind, Provider: s.Provider, Account: s.Account, Last: string(s.Class)}
+}
+
+// ParseStored is the reverse of [StoredSubject.String].
+func ParseStored(subject string) (StoredSubject, error) {
+	t := strings.Split(subject, ".")
+	if len(t) != 6 || t[0] != "req" {
+		return StoredSubject{}, fmt.Errorf("subject %q: want req.<partition>.<provider>.<account>.<class>.<kind>", subject)
+	}
+	p, err := strconv.Atoi(t[1])
+	if err != nil || p < 0 {
+		return StoredSubject{}, fmt.Errorf("subject %q: partition is not a number", subject)
+	}
+	return StoredSubject{
+		Partition: p, Provider: t[2], Account: t[3],
+		Class: events.Class(t[4]), Kind: events.Kind(t[5]),
+	}, nil
+}
+
+// PartitionFilter matches all requests of partition p.
+func PartitionFilter(p int) string { return fmt.Sprintf("req.%d.>", p) }
+
+// LaneFilter matches the requests of one class of one account.
+func LaneFilter(p int, provider, account string, class events.Class) string {
+	return fmt.Sprintf("req.%d.%s.%s.%s.*", p, provider, account, class)
+}
+
+// IntentSubject is where the intents of partition p are stored.
+func IntentSubject(p int) string { return "tram.intent." + strconv.Itoa(p) }
+
+// ResultSubject is where the results of an account in partition p are stored.
+func ResultSubject(p int, provider, account string) string {
+	return fmt.Sprintf("tram.result.%d.%s.%s", p, provider, account)
+}
+
+// ResultFilter matches all results of partition p.
+func ResultFilter(p int) string { return fmt.Sprintf("tram.result.%d.>", p) }
+
+// ParseResult is the reverse of [ResultSubject].
+func ParseResult(subject string) (p int, provider, account string, err error) {
+	t := strings.Split(subject, ".")
+	if len(t) != 5 || t[0] != "tram" || t[1] != "result" {
+		return 0, "", "", fmt.Errorf("subject %q: want tram.result.<partition>.<provider>.<account>", subject)
+	}
+	if p, err = strconv.Atoi(t[2]); err != nil || p < 0 {
+		return 0, "", "", fmt.Errorf("subject %q: partition is not a number", subject)
+	}
+	return p, t[3], t[4], nil
+}
+
+// DeadSubject is where the dead letters of an account in a group are stored.
+func DeadSubject(group, provider, account string) string {
+	return "tram.dead." + group + "." + provider + "." + account
+}
+
+// ParseDead is the reverse of [DeadSubject].
+func ParseDead(subject string) (group, provider, account string, err error) {
+	t := strings.Split(subject, ".")
+	if len(t) != 5 || t[0] != "tram" || t[1] != "dead" {
+		return "", "", "", fmt.Errorf("subject %q: want tram.dead.<group>.<provider>.<account>", subject)
+	}
+	return t[2], t[3], t[4], nil
+}

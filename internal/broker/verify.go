@@ -1,0 +1,123 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Verify reports everything by which the streams and buckets differ from s,
+// each on its own line, or nil. It changes nothing.
+func Verify(ctx context.Context, js jetstream.JetStream, s Streams) error {
+	if err := s.Validate(); err != nil {
+		return fmt.Errorf("verify streams: %w", err)
+	}
+	s = s.withDefaults()
+	if err := checkPayload(js); err != nil {
+		return fmt.Errorf("verify streams: %w", err)
+	}
+	var faults []string
+	for _, want := range s.configs() {
+		have, err := streamConfig(ctx, js, want.Name)
+		if err != nil {
+			return fmt.Errorf("verify stream %s: %w", want.Name, err)
+		}
+		faults = append(faults, difference(want.Name, &want, have)...)
+	}
+	for _, want := range s.buckets() {
+		have, err := streamConfig(ctx, js, "KV_"+want.Bucket)
+		if err != nil {
+			return fmt.Errorf("verify bucket %s: %w", want.Bucket, err)
+		}
+		faults = append(faults, bucketDifference(&want, have)...)
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the streams are not as they should be (`tram setup` makes them so):\n  %s", strings.Join(faults, "\n  "))
+}
+
+// streamConfig returns nil if there is no such stream.
+func streamConfig(ctx context.Context, js jetstream.JetStream, name string) (*jetstream.StreamConfig, error) {
+	st, err := js.Stream(ctx, name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &st.CachedInfo().Config, nil
+}
+
+// A setting is one value that must be as wanted.
+type setting struct {
+	name       string
+	want, have any
+}
+
+func compare(stream string, settings []setting) []string {
+	var faults []string
+	for _, s := range settings {
+		if s.want != s.have {
+			faults = append(faults, fmt.Sprintf("%s: %s is %v, want %v", stream, s.name, s.have, s.want))
+		}
+	}
+	return faults
+}
+
+func difference(name string, want, have *jetstream.StreamConfig) []string {
+	if have == nil {
+		return []string{name + ": missing"}
+	}
+	subjects := func(c *jetstream.StreamConfig) string {
+		return strings.Join(slices.Sorted(slices.Values(c.Subjects)), " ")
+	}
+	transform := func(c *jetstream.StreamConfig) string {
+		if c.SubjectTransform == nil {
+			return "none"
+		}
+		return c.SubjectTransform.Source + " to " + c.SubjectTransform.Destination
+	}
+	return compare(name, []setting{
+		{"subjects", subjects(want), subjects(have)},
+		{"subject transform", transform(want), transform(have)},
+		{"retention", want.Retention, have.Retention},
+		{"discard", want.Discard, have.Discard},
+		{"storage", want.Storage, have.Storage},
+		{"replicas", want.Replicas, have.Replicas},
+		{"max age", want.MaxAge, have.MaxAge},
+		{"max bytes", want.MaxBytes, have.MaxBytes},
+		{"max messages", int64(-1), have.MaxMsgs},
+		{"max messages per subject", int64(-1), have.MaxMsgsPerSubject},
+		{"max message size", want.MaxMsgSize, have.MaxMsgSize},
+		{"duplicate window", want.Duplicates, have.Duplicates},
+		{"allow direct", want.AllowDirect, have.AllowDirect},
+		{"deny delete", want.DenyDelete, have.DenyDelete},
+		{"deny purge", want.DenyPurge, have.DenyPurge},
+		{"allow rollup", false, have.AllowRollup},
+		{"allow message ttl", false, have.AllowMsgTTL},
+		{"allow message schedules", false, have.AllowMsgSchedules},
+		{"allow message counter", false, have.AllowMsgCounter},
+		{"allow atomic publish", false, have.AllowAtomicPublish},
+		{"allow batch publish", false, have.AllowBatchPublish},
+		{"no ack", false, have.NoAck},
+		{"sealed", false, have.Sealed},
+	})
+}
+
+func bucketDifference(want *jetstream.KeyValueConfig, have *jetstream.StreamConfig) []string {
+	if have == nil {
+		return []string{want.Bucket + ": missing"}
+	}
+	return compare(want.Bucket, []setting{
+		{"history", int64(want.History), have.MaxMsgsPerSubject},
+		{"storage", want.Storage, have.Storage},
+		{"replicas", want.Replicas, have.Replicas},
+		{"max age", want.TTL, have.MaxAge},
+		{"limit marker ttl", want.LimitMarkerTTL, have.SubjectDeleteMarkerTTL},
+	})
+}
