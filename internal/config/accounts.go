@@ -7,11 +7,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
 )
 
 // account validates one account and fetches its contract from its provider.
-func (v *validator) account(a *Account, key string, providers map[string]Provider) {
+func (v *validator) account(a *Account, key string, providers map[string]channels.Provider) {
 	known := slices.Sorted(maps.Keys(providers))
 	p := providers[a.Provider]
 	if p == nil {
@@ -47,36 +48,19 @@ func (v *validator) account(a *Account, key string, providers map[string]Provide
 	a.Contract = contract
 }
 
-const maxPerSecond = 10_000 // what no provider here comes near; above it, somebody has mistaken the unit
-
-func (v *validator) limits(l Limits, p Provider, key string) {
-	windows := []struct {
-		name    string
-		calls   Calls
-		seconds int
-	}{{"per_second", l.PerSecond, 1}, {"per_minute", l.PerMinute, 60}, {"per_hour", l.PerHour, 3600}, {"per_day", l.PerDay, 86400}}
-
-	smallest := Calls(0)
-	for i, w := range windows {
-		if w.calls == 0 {
-			continue
-		}
-		v.require(int(w.calls) <= maxPerSecond*w.seconds, key+"."+w.name, "(%d) is above %d calls a second", w.calls, maxPerSecond)
-		for _, shorter := range windows[:i] {
-			v.require(shorter.calls <= w.calls, key+"."+w.name, "(%d) must not be below %s (%d)", w.calls, shorter.name, shorter.calls)
-		}
-		if smallest == 0 {
-			smallest = w.calls
-		}
-	}
-	if smallest == 0 {
-		if p != nil {
-			v.add(key, "must have one of per_second, per_minute, per_hour and per_day, since %s has no default", p.Name())
-		}
-		return
-	}
-	v.require(l.Burst <= smallest, key+".burst", "(%d) must not be above the shortest window's %d", l.Burst, smallest)
+func (v *validator) limits(l Limits, p channels.Provider, key string) {
 	within(v, key+".concurrency", l.Concurrency, 1, 10_000)
+	if p == nil {
+		return // and its limits with it
+	}
+	rate := l.Rate()
+	if len(rate.Windows) == 0 {
+		v.add(key, "must have one of per_second, per_minute, per_hour and per_day, since %s has no default", p.Name())
+	} else if err := rate.Validate(); err != nil {
+		for problem := range strings.SplitSeq(err.Error(), "\n") {
+			v.add(key, "cannot hold: %s", problem)
+		}
+	}
 }
 
 func (v *validator) breaker(b *Breaker, key string) {

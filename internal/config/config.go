@@ -18,6 +18,7 @@ import (
 
 	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
+	"github.com/tramhq/tram/pkg/ratelimit"
 )
 
 // Config is everything a process of the relay can be told. In each field zero
@@ -43,33 +44,39 @@ type NATS struct {
 	Cert  string `yaml:"cert"` // client certificate file, together with Key
 	Key   string `yaml:"key"`
 
-	Password channels.Secret `yaml:"-"` // NATS_PASSWORD or NATS_PASSWORD_FILE
-	Token    channels.Secret `yaml:"-"` // NATS_TOKEN or NATS_TOKEN_FILE
+	// Of each secret the value or the file, which is read again at each connect.
+	Password     channels.Secret `yaml:"-"` // NATS_PASSWORD
+	PasswordFile string          `yaml:"-"` // NATS_PASSWORD_FILE
+	Token        channels.Secret `yaml:"-"` // NATS_TOKEN
+	TokenFile    string          `yaml:"-"` // NATS_TOKEN_FILE
 }
 
 // Broker is the embedded one of `tram up`.
 type Broker struct {
 	Dir    string `yaml:"dir"`    // state, kept between runs. Defaults to tram-data
-	Listen string `yaml:"listen"` // host:port. Defaults to 127.0.0.1:4222
-	Sync   bool   `yaml:"sync"`   // write through to the disk before a publish is acknowledged: safe against power loss, much slower
+	Listen string `yaml:"listen"` // host:port; one that other hosts reach needs a token. Defaults to 127.0.0.1:4222
+	Sync   bool   `yaml:"sync"`   // force each message to disk before it is acknowledged: survives a power failure, at a tenth of the throughput
+
+	Token channels.Secret `yaml:"-"` // that clients must present: TRAM_BROKER_TOKEN or TRAM_BROKER_TOKEN_FILE. Defaults to none
 }
 
-// Streams is how the relay's streams are created; `tram setup` changes them
-// later. Partitions cannot be changed once requests have been published.
+// Streams is how the relay's streams are created, and changed by a later `tram
+// setup`; only the number of partitions stays for good.
 type Streams struct {
-	Partitions int           `yaml:"partitions"` // Defaults to 64
+	Partitions int           `yaml:"partitions"` // the greatest useful number of dispatchers. Defaults to 64
 	Replicas   int           `yaml:"replicas"`   // 1, 3 or 5. Defaults to 1
 	Duplicates time.Duration `yaml:"duplicates"` // for how long a repeated id is recognised. Defaults to 10 minutes
-	Requests   Retention     `yaml:"requests"`   // Defaults to 3 days, 8 GiB. When it is full, publishing fails
-	Results    Retention     `yaml:"results"`    // Defaults to 3 days, 16 GiB
-	Events     Retention     `yaml:"events"`     // Defaults to 3 days, 16 GiB
-	Dead       Retention     `yaml:"dead"`       // Defaults to 30 days, 4 GiB
+	Requests   Retention     `yaml:"requests"`   // how long one may wait to be called. Defaults to 72 hours
+	Ledger     Retention     `yaml:"ledger"`     // intents and results, each. Defaults to 6 hours more than requests
+	Events     Retention     `yaml:"events"`     // how long downstream services may be away. Defaults to 72 hours
+	Dead       Retention     `yaml:"dead"`       // how long a dead letter waits for a person. Defaults to 30 days
 }
 
-// Retention is how much a stream keeps.
+// Retention is how much a stream keeps. A full stream refuses what comes and
+// drops nothing.
 type Retention struct {
 	MaxAge   time.Duration `yaml:"max_age"`
-	MaxBytes Size          `yaml:"max_bytes"`
+	MaxBytes Size          `yaml:"max_bytes"` // Defaults to no limit but the server's own
 }
 
 // Dispatcher is how requests become calls.
@@ -96,7 +103,7 @@ type Collector struct {
 // HTTP is how providers are called.
 type HTTP struct {
 	Proxy       string        `yaml:"proxy"`        // URL of a proxy for all calls. Defaults to none, whatever HTTP_PROXY says
-	MaxBody     Size          `yaml:"max_body"`     // of an answer. Defaults to 8 MiB
+	MaxBody     Size          `yaml:"max_body"`     // of an answer. Defaults to 768 KiB
 	DialTimeout time.Duration `yaml:"dial_timeout"` // Defaults to 5 seconds
 }
 
@@ -127,15 +134,34 @@ func (a *Account) Channel() *channels.Account {
 	return &channels.Account{Provider: a.Provider, Name: a.Name, BaseURL: a.BaseURL, Settings: a.Settings, Secrets: a.Secrets}
 }
 
-// Limits bounds the calls of one account. All windows hold at once; one that
-// is left out does not exist.
+// Limits bounds the calls of one account. All windows hold at once, over any
+// span of time; one that is left out does not exist.
 type Limits struct {
 	PerSecond   Calls `yaml:"per_second"`
 	PerMinute   Calls `yaml:"per_minute"`
 	PerHour     Calls `yaml:"per_hour"`
 	PerDay      Calls `yaml:"per_day"`
-	Burst       Calls `yaml:"burst"`       // calls that may start at one instant. Defaults to 1
+	Burst       Calls `yaml:"burst"`       // calls that the shortest window lets start at once, a part of its number. Defaults to 1, or a fiftieth of a window of a minute or more
 	Concurrency Calls `yaml:"concurrency"` // calls under way at once. Defaults to 16
+}
+
+// Rate returns the windows of l.
+func (l Limits) Rate() ratelimit.Limits {
+	var r ratelimit.Limits
+	for _, w := range []struct {
+		calls Calls
+		per   time.Duration
+	}{{l.PerSecond, time.Second}, {l.PerMinute, time.Minute}, {l.PerHour, time.Hour}, {l.PerDay, day}} {
+		if w.calls == 0 {
+			continue
+		}
+		window := ratelimit.Window{Limit: int(w.calls), Per: w.per}
+		if len(r.Windows) == 0 {
+			window.Burst = int(l.Burst)
+		}
+		r.Windows = append(r.Windows, window)
+	}
+	return r
 }
 
 // Breaker stops calling an account whose provider is in trouble.

@@ -15,7 +15,10 @@ import (
 )
 
 // shop is a provider with one setting that it needs and one that it takes.
-type shop struct{ traits channels.Traits }
+type shop struct {
+	channels.Provider
+	traits channels.Traits
+}
 
 func (shop) Name() string              { return "shop" }
 func (s shop) Traits() channels.Traits { return s.traits }
@@ -27,7 +30,7 @@ func (shop) Contract(a *channels.Account) (events.Contract, error) {
 	return events.Contract{Provider: "shop", Account: a.Name, TextLimit: 7}, nil
 }
 
-var shops = []shop{{traits: channels.Traits{
+var shops = []channels.Provider{shop{traits: channels.Traits{
 	BaseURL:  "https://shop.example/api/",
 	Settings: []string{"page_id", "zone"},
 	Secrets:  []string{"token"},
@@ -76,6 +79,7 @@ func TestParse_defaults(t *testing.T) {
 	for s := range settings(c) {
 		optional := slices.Contains([]string{
 			"nats.creds", "nats.nkey", "nats.user", "nats.ca", "nats.cert", "nats.key", "broker.sync", "http.proxy", "log.level",
+			"streams.requests.max_bytes", "streams.ledger.max_bytes", "streams.events.max_bytes", "streams.dead.max_bytes",
 		}, s.key)
 		if s.value.IsZero() != optional {
 			t.Errorf("%s: got %v; a setting has a default or is listed here", s.key, s.value)
@@ -88,7 +92,7 @@ func TestParse_defaults(t *testing.T) {
 	want := Account{
 		Provider: "shop", Name: "main", BaseURL: "https://shop.example/api",
 		Settings:    map[string]string{"page_id": "0123"},
-		Limits:      Limits{PerSecond: 15, PerHour: 54_000, Burst: 1, Concurrency: 16},
+		Limits:      Limits{PerSecond: 15, PerHour: 54_000, Concurrency: 16},
 		Breaker:     Breaker{MinCalls: 10, Ratio: 0.5, Window: 10 * time.Second, Open: 15 * time.Second},
 		OnAmbiguous: events.Hold,
 		Secrets:     map[string]channels.Secret{"token": canary},
@@ -113,7 +117,7 @@ streams:
   requests: {max_age: 24h, max_bytes: 64MiB}
 dispatcher: {lease: 2s, call_timeout: 4s, grace: 5s, max_in_flight: 10, retry: {max_attempts: 3, base: 10ms, max: 1s}}
 collector: {workers: 2}
-http: {proxy: "http://proxy:3128", max_body: 1MiB, dial_timeout: 1s}
+http: {proxy: "http://proxy:3128", max_body: 64KiB, dial_timeout: 1s}
 log: {level: debug, format: json}
 accounts:
   - provider: shop
@@ -127,7 +131,7 @@ accounts:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Streams.Requests != (Retention{24 * time.Hour, 64 << 20}) || c.Streams.Results.MaxAge != 3*day {
+	if c.Streams.Requests != (Retention{24 * time.Hour, 64 << 20}) || c.Streams.Ledger.MaxAge != 30*time.Hour {
 		t.Errorf("streams: got %+v", c.Streams)
 	}
 	a := c.Accounts[0]
@@ -187,7 +191,7 @@ func TestParse_faults(t *testing.T) {
 		{"short lease", "dispatcher: {lease: 500ms}", "line 1: dispatcher.lease must be from 1s to 1m0s, it is 500ms"},
 		{"grace", "dispatcher:\n  grace: 9s", "line 2: dispatcher.grace (9s) must be above dispatcher.call_timeout (10s)"},
 		{"duplicates", "streams: {duplicates: 30s}\ndispatcher: {grace: 20s}", "line 1: streams.duplicates (30s) must be above dispatcher.call_timeout + lease + grace (33s)"},
-		{"results too short", "streams: {results: {max_age: 1h}}", "streams.results.max_age (1h0m0s) must not be below streams.requests.max_age (72h0m0s)"},
+		{"ledger too short", "streams: {ledger: {max_age: 1h}}", "streams.ledger.max_age (1h0m0s) must not be below streams.requests.max_age (72h0m0s)"},
 		{"age below duplicates", "streams: {dead: {max_age: 5m}}", "streams.dead.max_age (5m0s) must not be below streams.duplicates (10m0s)"},
 		{"negative size", "streams: {dead: {max_bytes: -1}}", "streams.dead.max_bytes must be at least 1MiB, it is -1"},
 		{"replicas", "streams: {replicas: 2}", "streams.replicas must be 1, 3 or 5, it is 2"},
@@ -195,6 +199,7 @@ func TestParse_faults(t *testing.T) {
 		{"dial", "http: {dial_timeout: 20s}", "http.dial_timeout (20s) must not be above dispatcher.call_timeout (10s)"},
 		{"format", "log: {format: xml}", `log.format must be text or json, it is "xml"`},
 		{"listen", "broker: {listen: 4222}", `broker.listen must be host:port, it is "4222"`},
+		{"open broker", "broker: {listen: '0.0.0.0:4222'}", "broker.listen can be reached from other hosts, so TRAM_BROKER_TOKEN must be set"},
 		{"proxy password", "http: {proxy: 'http://u:" + canary + "@p'}", "http.proxy must not hold a user or password"},
 		{"nats password", "nats: {url: 'nats://u:" + canary + "@h'}", "nats.url must not hold a user or password"},
 		{"nats scheme", "nats: {url: 'http://h'}", "nats.url must be URLs such as nats://host:4222"},
@@ -212,9 +217,9 @@ func TestParse_faults(t *testing.T) {
 		{"user in URL", account("    base_url: https://u:" + canary + "@shop.example"), "accounts[0].base_url must not hold a user or password"},
 		{"query in URL", account("    base_url: https://shop.example?a=b"), "accounts[0].base_url must end with its path"},
 		{"no URL", account("    base_url: shop"), "accounts[0].base_url must be a URL"},
-		{"longer window", account("    limits: {per_second: 10, per_minute: 5}"), "accounts[0].limits.per_minute (5) must not be below per_second (10)"},
-		{"absurd", account("    limits: {per_second: 1000000}"), "accounts[0].limits.per_second (1000000) is above 10000 calls a second"},
-		{"burst", account("    limits: {per_hour: 10, burst: 11}"), "accounts[0].limits.burst (11) must not be above the shortest window's 10"},
+		{"longer window", account("    limits: {per_second: 10, per_minute: 5}"), "accounts[0].limits cannot hold: 10 per second and 5 per minute contradict each other"},
+		{"absurd", account("    limits: {per_second: 1000000}"), "accounts[0].limits cannot hold: 1000000 per second: more than 100000 per second is surely a mistake"},
+		{"burst", account("    limits: {per_hour: 10, burst: 6}"), "accounts[0].limits cannot hold: 10 per hour: burst 6 leaves only 5"},
 		{"breaker", account("    breaker: {ratio: 2}"), "accounts[0].breaker.ratio must be above 0 and not above 1, it is 2"},
 		{"policy", account("    on_ambiguous: retry"), `accounts[0].on_ambiguous must be hold, resend or assume_sent, it is "retry"`},
 	}
@@ -229,7 +234,7 @@ func TestParse_faults(t *testing.T) {
 }
 
 func TestParse_noDefaults(t *testing.T) {
-	_, err := Parse("", []byte(minimal), nil, []shop{{}})
+	_, err := Parse("", []byte(minimal), nil, []channels.Provider{shop{}})
 	for _, want := range []string{
 		"accounts[0].base_url must be given: shop has none that is the same for all accounts",
 		"accounts[0].limits must have one of per_second, per_minute, per_hour and per_day, since shop has no default",
@@ -288,6 +293,20 @@ func TestParse_secretFiles(t *testing.T) {
 		if got := faultsOf(t, minimal, test.environ...); len(got) != 1 || !strings.Contains(got[0], test.want) {
 			t.Errorf("got %q, want one fault with %q", got, test.want)
 		}
+	}
+}
+
+func TestParse_brokerSecrets(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte(canary+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := parse(t, "", "NATS_TOKEN_FILE="+file, "TRAM_BROKER_TOKEN_FILE="+file)
+	if err != nil || c.NATS.TokenFile != file || c.NATS.Token != "" || c.Broker.Token.Reveal() != canary {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	if got := faultsOf(t, "", "NATS_PASSWORD="+canary); !slices.Equal(got, []string{"NATS_PASSWORD is set without NATS_USER"}) {
+		t.Errorf("got %q", got)
 	}
 }
 

@@ -109,6 +109,16 @@ func (env environment) secret(name string, fs *faults) (secret channels.Secret, 
 	return channels.Secret(value), direct || byFile
 }
 
+// rotating is secret for one that is read again whenever it is needed: of a
+// file it returns the name, after making sure that it can be used.
+func (env environment) rotating(name string, fs *faults) (secret channels.Secret, file string) {
+	secret, _ = env.secret(name, fs)
+	if file = env[name+"_FILE"]; file != "" {
+		return "", file
+	}
+	return secret, ""
+}
+
 // secretVariable names the environment variable of one secret of an account.
 func secretVariable(provider, account, name string) string {
 	return "TRAM_SECRET_" + strings.ReplaceAll(strings.ToUpper(provider+"_"+account+"_"+name), "-", "_")

@@ -9,20 +9,12 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/tramhq/tram/pkg/channels"
-	"github.com/tramhq/tram/pkg/events"
 )
-
-// A Provider is what the configuration asks of a provider package.
-type Provider interface {
-	Name() string
-	Traits() channels.Traits
-	Contract(*channels.Account) (events.Contract, error)
-}
 
 // Load reads the file at path, or none where path is "", and lays environ over
 // it, which has the form of [os.Environ]. What is wrong with the configuration
 // is an [*Error].
-func Load[P Provider](path string, environ []string, providers []P) (*Config, error) {
+func Load(path string, environ []string, providers []channels.Provider) (*Config, error) {
 	if path == "" {
 		return Parse("", nil, environ, providers)
 	}
@@ -35,7 +27,7 @@ func Load[P Provider](path string, environ []string, providers []P) (*Config, er
 
 // Parse is Load for a file that has been read already; name is what its faults
 // are told under.
-func Parse[P Provider](name string, data []byte, environ []string, providers []P) (*Config, error) {
+func Parse(name string, data []byte, environ []string, providers []channels.Provider) (*Config, error) {
 	var c Config
 	d := decoder{lines: map[string]int{}}
 	d.document(bytes.NewReader(data), &c)
@@ -46,7 +38,7 @@ func Parse[P Provider](name string, data []byte, environ []string, providers []P
 	}
 
 	c.fill()
-	byName := map[string]Provider{}
+	byName := map[string]channels.Provider{}
 	for _, p := range providers {
 		byName[p.Name()] = p
 	}

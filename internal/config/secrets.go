@@ -10,9 +10,10 @@ import (
 // readSecrets fetches the secrets of the broker and of all accounts. Two
 // accounts must not share a variable: the names a-b and a_b would, and one of
 // them would be called with the other's credential.
-func (v *validator) readSecrets(c *Config, providers map[string]Provider, env environment) {
-	c.NATS.Password, _ = env.secret("NATS_PASSWORD", &v.faults)
-	c.NATS.Token, _ = env.secret("NATS_TOKEN", &v.faults)
+func (v *validator) readSecrets(c *Config, providers map[string]channels.Provider, env environment) {
+	c.Broker.Token, _ = env.secret("TRAM_BROKER_TOKEN", &v.faults)
+	c.NATS.Password, c.NATS.PasswordFile = env.rotating("NATS_PASSWORD", &v.faults)
+	c.NATS.Token, c.NATS.TokenFile = env.rotating("NATS_TOKEN", &v.faults)
 
 	users := map[string]string{}
 	for i := range c.Accounts {

@@ -45,14 +45,19 @@ func (v *validator) check(c *Config) {
 	v.streams(&c.Streams)
 	v.dispatcher(&c.Dispatcher, &c.Streams)
 
-	v.require(validListen(c.Broker.Listen), "broker.listen", "must be host:port, it is %q", c.Broker.Listen)
+	if host, _, err := net.SplitHostPort(c.Broker.Listen); err != nil {
+		v.add("broker.listen", "must be host:port, it is %q", c.Broker.Listen)
+	} else if !loopback(host) {
+		v.require(c.Broker.Token != "", "broker.listen", "can be reached from other hosts, so TRAM_BROKER_TOKEN must be set")
+	}
 	within(v, "collector.workers", c.Collector.Workers, 1, 1000)
 	if c.HTTP.Proxy != "" {
 		if err := checkURL(c.HTTP.Proxy, false); err != nil {
 			v.add("http.proxy", "%w", err)
 		}
 	}
-	within(v, "http.max_body", c.HTTP.MaxBody, 64<<10, 256<<20)
+	// A result carries the answer and the request, and must fit into a message.
+	within(v, "http.max_body", c.HTTP.MaxBody, 16<<10, 1<<20)
 	within(v, "http.dial_timeout", c.HTTP.DialTimeout, 100*time.Millisecond, time.Minute)
 	v.require(c.HTTP.DialTimeout <= c.Dispatcher.CallTimeout, "http.dial_timeout",
 		"(%v) must not be above dispatcher.call_timeout (%v), which bounds the whole call", c.HTTP.DialTimeout, c.Dispatcher.CallTimeout)
@@ -75,9 +80,9 @@ func (v *validator) nats(n *NATS) {
 		}
 	}
 	v.require((n.Cert == "") == (n.Key == ""), "nats.cert", "and nats.key are of no use without each other: set both")
-	v.require(n.User != "" || n.Password == "", "NATS_PASSWORD", "is set without NATS_USER")
+	v.require(n.User != "" || n.Password == "" && n.PasswordFile == "", "NATS_PASSWORD", "is set without NATS_USER")
 	ways := []string{}
-	for name, set := range map[string]bool{"nats.creds": n.Creds != "", "nats.nkey": n.NKey != "", "nats.user": n.User != "", "NATS_TOKEN": n.Token != ""} {
+	for name, set := range map[string]bool{"nats.creds": n.Creds != "", "nats.nkey": n.NKey != "", "nats.user": n.User != "", "NATS_TOKEN": n.Token != "" || n.TokenFile != ""} {
 		if set {
 			ways = append(ways, name)
 		}
@@ -94,14 +99,14 @@ func (v *validator) streams(s *Streams) {
 		key string
 		Retention
 	}{
-		{"streams.requests", s.Requests}, {"streams.results", s.Results}, {"streams.events", s.Events}, {"streams.dead", s.Dead},
+		{"streams.requests", s.Requests}, {"streams.ledger", s.Ledger}, {"streams.events", s.Events}, {"streams.dead", s.Dead},
 	} {
 		within(v, r.key+".max_age", r.MaxAge, time.Minute, 400*day)
 		v.require(s.Duplicates <= r.MaxAge, r.key+".max_age", "(%v) must not be below streams.duplicates (%v)", r.MaxAge, s.Duplicates)
-		v.require(r.MaxBytes >= 1<<20, r.key+".max_bytes", "must be at least 1MiB, it is %v", r.MaxBytes)
+		v.require(r.MaxBytes == 0 || r.MaxBytes >= 1<<20, r.key+".max_bytes", "must be at least 1MiB, it is %v", r.MaxBytes)
 	}
-	v.require(s.Results.MaxAge >= s.Requests.MaxAge, "streams.results.max_age",
-		"(%v) must not be below streams.requests.max_age (%v): a result that is gone would have its request called again", s.Results.MaxAge, s.Requests.MaxAge)
+	v.require(s.Ledger.MaxAge >= s.Requests.MaxAge, "streams.ledger.max_age",
+		"(%v) must not be below streams.requests.max_age (%v): a request whose result is gone would be called again", s.Ledger.MaxAge, s.Requests.MaxAge)
 }
 
 func (v *validator) dispatcher(d *Dispatcher, s *Streams) {
@@ -122,15 +127,6 @@ func (v *validator) dispatcher(d *Dispatcher, s *Streams) {
 	within(v, "dispatcher.retry.max", d.Retry.Max, 10*time.Millisecond, day)
 	v.require(d.Retry.Base <= d.Retry.Max, "dispatcher.retry.base", "(%v) must not be above dispatcher.retry.max (%v)", d.Retry.Base, d.Retry.Max)
 	v.require(d.Retry.Max < s.Requests.MaxAge, "dispatcher.retry.max", "(%v) must be below streams.requests.max_age (%v)", d.Retry.Max, s.Requests.MaxAge)
-}
-
-func validListen(listen string) bool {
-	_, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return false
-	}
-	_, err = net.LookupPort("tcp", port)
-	return err == nil
 }
 
 // checkURL says what is wrong with the URL of a provider or proxy. Its text
