@@ -70,4 +70,5 @@ const (
 	FailTooLarge    Failure = "too_large"   // the answer was over the body limit; Body has its head
 	FailMalformed   Failure = "malformed"   // the answer was not HTTP, or not decodable as its encoding says
 	FailCancelled   Failure = "cancelled"   // the relay gave the call up; Written says when
+	FailCall        Failure = "bad_call"    // no call could be made of it, or the account lacks its secret: nothing was sent
 )

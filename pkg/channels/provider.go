@@ -20,6 +20,9 @@ type Provider interface {
 	// Name returns the provider's token in subjects.
 	Name() string
 
+	// Traits says what accounts are configured with.
+	Traits() Traits
+
 	// Contract says what account can be asked for. An error means that the
 	// account's settings are wrong; it names the setting and what to do.
 	Contract(a *Account) (events.Contract, error)

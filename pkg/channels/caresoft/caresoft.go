@@ -1,0 +1,117 @@
+// Package caresoft sends Zalo messages through CareSoft and asks it what a
+// person can be sent. Rules: providers.md §1.5 and §2.5; calls: C1
+// (user-status) and C2 (send-message) of the document S4.
+package caresoft
+
+import (
+	"errors"
+	"net/url"
+
+	"github.com/tramhq/tram/pkg/channels"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+const (
+	name = "caresoft"
+
+	// UserStatus is the report that asks what one person can be sent: C1.
+	UserStatus = "caresoft.zalo_user_status"
+
+	precheck  = "user_status" // policy.precheck
+	textLimit = 1000          // S4, send-message table, "Text(1000)": code points
+
+	// stepSend is the cursor of the step that sends, after a pre-check.
+	stepSend = "send"
+)
+
+// What an account is configured with.
+const (
+	settingDomain = "domain" // the customer's account name at CareSoft, first in every path
+	settingOA     = "oa_id"  // the Zalo OA that sends unless the event names one
+	settingZone   = "zone"   // of the times in answers, which have none
+	secretToken   = "token"  // one for the domain
+	defaultZone   = "Asia/Ho_Chi_Minh"
+)
+
+type provider struct{}
+
+// New returns the CareSoft provider.
+func New() channels.Provider { return provider{} }
+
+func (provider) Name() string { return name }
+
+func (provider) Traits() channels.Traits {
+	return channels.Traits{
+		BaseURL:  "https://api.caresoft.vn",
+		Settings: []string{settingDomain, settingOA, settingZone},
+		Secrets:  []string{secretToken},
+		// Documented are 15 a second and 54,000 an hour for the domain.
+		Limits: channels.Limits{PerSecond: 10, PerHour: 54_000},
+	}
+}
+
+func (provider) Contract(a *channels.Account) (events.Contract, error) {
+	if a.Setting(settingDomain, "") == "" {
+		return events.Contract{}, errors.New("setting domain is missing: it is the account name that begins the path of every CareSoft URL")
+	}
+	if _, err := channels.Zone(a.Setting(settingZone, defaultZone)); err != nil {
+		return events.Contract{}, errors.New("setting zone is no IANA time zone such as " + defaultZone)
+	}
+	sender := events.Optional
+	status := events.ReportForm{
+		Name:   UserStatus,
+		Needs:  []string{"recipient"},
+		Takes:  []string{"sender.id"},
+		Values: map[string][]string{"recipient.kind": {string(events.ByPhone)}},
+	}
+	if a.Setting(settingOA, "") == "" {
+		sender = events.Required
+		status.Needs, status.Takes = append(status.Needs, "sender.id"), nil
+	}
+	return events.Contract{
+		Provider: name,
+		Account:  a.Name,
+		Sends: []events.SendForm{
+			{Recipient: events.ByPhone, Content: events.ContentTemplate},
+			{Recipient: events.ByPhone, Content: events.ContentText},
+			{Recipient: events.ByContactID, Content: events.ContentText},
+			{Recipient: events.ByContactID, Content: events.ContentTemplate},
+		},
+		Reports:         []events.ReportForm{status},
+		Sender:          sender,
+		TextLimit:       textLimit,
+		NumericTemplate: true,
+		Prechecks:       []string{precheck},
+		ExpectKinds:     []string{"consultation", "transaction", "promotion"},
+	}, nil
+}
+
+func (provider) Prepare(a *channels.Account, r *events.Request, s channels.Step) (*channels.Call, error) {
+	switch {
+	case r.Report != nil && r.Report.Report == UserStatus:
+		return statusCall(a, r.Report.Recipient.Value, r.Report.Sender.ID)
+	case r.Send == nil:
+		return nil, channels.Refuse(r, "report", "is not one of CareSoft's")
+	case checksNow(r, s):
+		return precheckCall(a, r)
+	default:
+		return sendCall(a, r)
+	}
+}
+
+// checksNow reports whether step s of a request is the check before its send.
+func checksNow(r *events.Request, s channels.Step) bool {
+	return r.Send != nil && r.Send.Policy.Precheck == precheck && s.Cursor == ""
+}
+
+// call is what both operations have in common.
+func call(a *channels.Account, operation, path string, body []byte) *channels.Call {
+	return &channels.Call{
+		Operation: operation,
+		Method:    "POST",
+		URL:       a.BaseURL + "/" + url.PathEscape(a.Setting(settingDomain, "")) + path,
+		Header:    map[string]string{"Content-Type": "application/json", "Accept": "application/json"},
+		Body:      body,
+		Auth:      channels.Credential{In: channels.InBearer, Secret: secretToken},
+	}
+}

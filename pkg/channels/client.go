@@ -1,0 +1,291 @@
+package channels
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// ClientConfig configures a [Client]. The zero value is a working one.
+type ClientConfig struct {
+	// Timeout bounds one call, from looking the name up to the last byte of
+	// the answer. Defaults to 30 seconds.
+	Timeout time.Duration
+
+	// DialTimeout bounds looking the name up and connecting, and once more the
+	// TLS handshake. Defaults to 5 seconds.
+	DialTimeout time.Duration
+
+	// MaxBody bounds an answer's body in bytes after it was decompressed.
+	// Defaults to 768 KiB, which leaves room for the request and the headers
+	// in a message of 1 MiB, the broker's own limit.
+	MaxBody int
+
+	// Proxy is the URL of the proxy that all calls go through, such as
+	// http://proxy:3128. "" is none: the environment is never asked.
+	Proxy string
+
+	// MaxIdleConnsPerHost bounds the connections kept open to one host between
+	// calls. More calls at a time than this work, but dial. Defaults to 512.
+	MaxIdleConnsPerHost int
+
+	// IdleTimeout is how long a connection is kept open without a call.
+	// Defaults to 4 seconds: below the 5 after which common servers close it
+	// (Node, Apache), because a send that is written while the server closes
+	// is one of which nobody knows whether it arrived.
+	IdleTimeout time.Duration
+
+	// Instrument, if set, is put around the round trip, for spans and metrics.
+	// What it sees, and what is told to it, has no secret in it.
+	Instrument func(http.RoundTripper) http.RoundTripper
+}
+
+func (c ClientConfig) withDefaults() ClientConfig {
+	c.Timeout = cmp.Or(c.Timeout, 30*time.Second)
+	c.DialTimeout = cmp.Or(c.DialTimeout, 5*time.Second)
+	c.MaxBody = cmp.Or(c.MaxBody, 768<<10)
+	c.MaxIdleConnsPerHost = cmp.Or(c.MaxIdleConnsPerHost, 512)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, 4*time.Second)
+	return c
+}
+
+// A Client makes the HTTP calls of all providers. It follows no redirect, asks
+// the environment for no proxy, repeats no call that may have arrived, adds
+// the secrets below everything that could print them and takes them out of
+// everything that comes back. It is safe for concurrent use.
+type Client struct {
+	cfg       ClientConfig
+	transport *http.Transport
+	trip      http.RoundTripper
+	buffers   sync.Pool // *bytes.Buffer
+	scrubbers sync.Map  // Secret → *scrubber: as many as there were secrets
+}
+
+// NewClient returns a client that c configures. It fails on a proxy that is no
+// URL and on values below zero.
+func NewClient(c ClientConfig) (*Client, error) {
+	c = c.withDefaults()
+	if c.Timeout < 0 || c.DialTimeout < 0 || c.IdleTimeout < 0 || c.MaxBody < 0 || c.MaxIdleConnsPerHost < 0 {
+		return nil, errors.New("configure client: a time or bound is below zero")
+	}
+	t := &http.Transport{
+		DialContext:            (&net.Dialer{Timeout: c.DialTimeout, KeepAlive: 15 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    c.DialTimeout,
+		MaxIdleConnsPerHost:    c.MaxIdleConnsPerHost,
+		IdleConnTimeout:        c.IdleTimeout,
+		MaxResponseHeaderBytes: maxHeader,
+		// HTTP/1.1 alone. net/http repeats any call, sends too, when an HTTP/2
+		// server resets its stream with PROTOCOL_ERROR, which says nothing
+		// about whether the call was carried out.
+		Protocols: new(http.Protocols),
+	}
+	t.Protocols.SetHTTP1(true)
+	if c.Proxy != "" {
+		u, err := url.Parse(c.Proxy)
+		if err != nil || u.Host == "" {
+			return nil, errors.New("configure client: the proxy is not a URL such as http://proxy:3128")
+		}
+		t.Proxy = http.ProxyURL(u)
+	}
+	client := &Client{cfg: c, transport: t, trip: credentialTripper{t}}
+	client.buffers.New = func() any { return new(bytes.Buffer) }
+	if c.Instrument != nil {
+		client.trip = c.Instrument(client.trip)
+	}
+	return client, nil
+}
+
+// Close closes the connections that no call is using.
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
+
+const (
+	maxHeader  = 64 << 10 // bytes of an answer's header
+	headOfBody = 4 << 10  // bytes kept of a body that is too large
+)
+
+// Do makes the call and returns what became of it, whatever that is. It
+// returns as soon as ctx is done.
+//
+// net/http writes a call again by itself in two cases only, which is why Do
+// gives it no redirect to follow, no Idempotency-Key header and, to a GET that
+// is not Repeatable, a body it cannot rewind: when it wrote not one byte on a
+// connection that turned out to be dead, and when the method is a read.
+func (c *Client) Do(ctx context.Context, a *Account, call *Call) *Answer {
+	start := time.Now()
+	ans := &Answer{StartedMS: start.UnixMilli()}
+	clean := c.scrubber(a)
+	c.roundTrip(ctx, a, call, ans)
+
+	ans.Body = clean.bytes(ans.Body)
+	ans.Detail = clean.text(ans.Detail)
+	for name, value := range ans.Header {
+		ans.Header[name] = clean.text(value)
+	}
+	ans.TookUS = time.Since(start).Microseconds()
+	return ans
+}
+
+func (c *Client) roundTrip(parent context.Context, a *Account, call *Call, ans *Answer) {
+	ctx, cancel := context.WithTimeout(parent, c.cfg.Timeout)
+	defer cancel()
+	f := &flight{parent: parent, ctx: ctx, ans: ans, proxied: c.cfg.Proxy != ""}
+	req, err := newRequest(f.trace(), a, call)
+	if err != nil {
+		f.set(FailCall, err.Error())
+		return
+	}
+	f.https = req.URL.Scheme == "https"
+	f.host = req.URL.Host
+
+	// The round tripper rather than an http.Client: that one follows redirects
+	// unless told not to, parses Location even then, and puts the URL into
+	// every error.
+	resp, err := c.trip.RoundTrip(req)
+	ans.Written = f.connected
+	if err != nil {
+		f.fail(err)
+		return
+	}
+	defer resp.Body.Close()
+	ans.Status = resp.StatusCode
+	ans.Header = keepHeaders(resp.Header)
+	if resp.StatusCode == http.StatusSwitchingProtocols { // its body is the raw connection
+		return
+	}
+	if e := resp.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		f.set(FailMalformed, "the answer is in an encoding that was not asked for")
+		return
+	}
+	c.readBody(f, resp.Body)
+}
+
+// readBody reads at most one byte over the limit, so that neither a huge
+// answer nor one that unpacks to be huge is ever held in memory.
+func (c *Client) readBody(f *flight, body io.Reader) {
+	buf := c.buffers.Get().(*bytes.Buffer)
+	defer c.buffers.Put(buf)
+	buf.Reset()
+	_, err := buf.ReadFrom(io.LimitReader(body, int64(c.cfg.MaxBody)+1))
+	switch {
+	case err != nil:
+		f.failBody(err)
+	case buf.Len() > c.cfg.MaxBody:
+		f.set(FailTooLarge, fmt.Sprintf("the answer is over %d bytes", c.cfg.MaxBody))
+		buf.Truncate(min(headOfBody, buf.Len()))
+	}
+	if buf.Len() > 0 {
+		f.ans.Body = bytes.Clone(buf.Bytes())
+	}
+}
+
+// newRequest builds the call without its secret, which travels in the context
+// to the credentialTripper.
+func newRequest(ctx context.Context, a *Account, call *Call) (*http.Request, error) {
+	if call.Auth.In != NoAuth {
+		secret, ok := a.Secrets[call.Auth.Secret]
+		if !ok || secret == "" {
+			return nil, fmt.Errorf("the account has no secret %q", call.Auth.Secret)
+		}
+		ctx = context.WithValue(ctx, credentialKey{}, &credential{call.Auth, secret})
+	}
+	req, err := http.NewRequestWithContext(ctx, call.Method, call.URL, nil)
+	if err != nil { // it quotes the URL, which may hold personal data
+		return nil, errors.New("the call's method or URL is not one")
+	}
+	if s := req.URL.Scheme; s != "http" && s != "https" || req.URL.Host == "" {
+		return nil, errors.New("the call's URL has no http or https host")
+	}
+	req.URL.User = nil
+	for name, value := range call.Header {
+		req.Header.Set(name, value)
+	}
+	req.Header.Del("Idempotency-Key")
+	req.Header.Del("X-Idempotency-Key")
+	if req.Header.Get("User-Agent") == "" {
+		req.Header.Set("User-Agent", "tram")
+	}
+	read := slices.Contains([]string{"GET", "HEAD", "OPTIONS", "TRACE"}, call.Method)
+	switch {
+	case len(call.Body) > 0:
+		req.Body = io.NopCloser(bytes.NewReader(call.Body))
+		req.ContentLength = int64(len(call.Body))
+		if !read { // read or not, it is sent again only if nothing was written
+			req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(call.Body)), nil }
+		}
+	case read && !call.Repeatable:
+		req.Body = io.NopCloser(strings.NewReader(""))
+	}
+	return req, nil
+}
+
+// kept are the answer's headers that mean something to a provider package or
+// to a person, in canonical form.
+var kept = []string{
+	"Content-Type", "Date", "Retry-After", "X-Request-Id",
+	"X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Ratelimit-Reset",
+	"X-App-Usage", "X-Business-Use-Case-Usage", "X-Page-Usage",
+}
+
+func keepHeaders(h http.Header) map[string]string {
+	out := make(map[string]string, 4)
+	for _, name := range kept {
+		if v := h[name]; len(v) > 0 {
+			out[strings.ToLower(name)] = strings.Join(v, ", ")
+		}
+	}
+	return out
+}
+
+// A credential is a secret on its way to the credentialTripper. Printed, it
+// shows the secret's type only.
+type credential struct {
+	Credential
+	secret Secret
+}
+
+type credentialKey struct{}
+
+// A credentialTripper adds the secret to a copy of the request, so that
+// nothing above it can see it, and hands the answer back as one to the request
+// without it.
+type credentialTripper struct{ next http.RoundTripper }
+
+func (t credentialTripper) RoundTrip(req *http.Request) (*http.Response, error) {
+	c, ok := req.Context().Value(credentialKey{}).(*credential)
+	if !ok {
+		return t.next.RoundTrip(req)
+	}
+	sent := *req
+	switch c.In {
+	case InQuery:
+		u := *req.URL
+		if u.RawQuery != "" {
+			u.RawQuery += "&"
+		}
+		u.RawQuery += url.QueryEscape(c.Name) + "=" + url.QueryEscape(c.secret.Reveal())
+		sent.URL = &u
+	case InBearer, InHeader:
+		name, value := c.Name, c.secret.Reveal()
+		if c.In == InBearer {
+			name, value = "Authorization", "Bearer "+value
+		}
+		sent.Header = maps.Clone(req.Header)
+		sent.Header.Set(name, value)
+	}
+	resp, err := t.next.RoundTrip(&sent)
+	if resp != nil {
+		resp.Request = req
+	}
+	return resp, err
+}

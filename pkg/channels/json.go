@@ -1,0 +1,107 @@
+package channels
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math/big"
+	"strconv"
+	"strings"
+)
+
+// maxJSONDepth is far above what any provider's answer has, and far below what
+// would cost a stack.
+const maxJSONDepth = 64
+
+// DecodeJSON reads one JSON value into v, which is nil when the value fits.
+// Numbers in an any become [json.Number]. It refuses nesting over 64 levels
+// and anything behind the value. Its errors quote nothing of the value.
+func DecodeJSON(data []byte, v any) error {
+	if depth(data) > maxJSONDepth {
+		return errors.New("the answer is nested too deep")
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	if err := dec.Decode(v); err != nil {
+		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
+			return errors.New("the answer's " + wrong.Field + " is not of its kind")
+		}
+		return errors.New("the answer is not the JSON it should be")
+	}
+	if dec.InputOffset() < int64(len(bytes.TrimRight(data, " \t\r\n"))) {
+		return errors.New("the answer goes on behind its JSON")
+	}
+	return nil
+}
+
+// depth returns how deep data is nested, whether or not it is JSON.
+func depth(data []byte) int {
+	deepest, now, inString := 0, 0, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			now++
+			deepest = max(deepest, now)
+		case c == '}' || c == ']':
+			now--
+		}
+	}
+	return deepest
+}
+
+// maxExponent bounds the digits that an exponent can make, and those before it.
+const maxExponent = 400
+
+// Decimal reads a JSON number, or a string that holds one, as decimal text
+// without an exponent: 42, "42" and 4.2e1 are 42. Not one digit is lost, and
+// none is added to a number that had no exponent. null is nil. It reports
+// false for anything else.
+func Decimal(raw json.RawMessage) (*string, bool) {
+	s := string(bytes.TrimSpace(raw))
+	if s == "null" {
+		return nil, true
+	}
+	if strings.HasPrefix(s, `"`) {
+		var inner string
+		if json.Unmarshal(raw, &inner) != nil {
+			return nil, false
+		}
+		s = strings.TrimSpace(inner)
+	}
+	if !json.Valid([]byte(s)) || strings.Trim(s, "+-.0123456789eE") != "" {
+		return nil, false
+	}
+	i := strings.IndexAny(s, "eE")
+	if i < 0 {
+		return &s, true
+	}
+	exponent, err := strconv.Atoi(s[i+1:])
+	if err != nil || exponent > maxExponent || exponent < -maxExponent || i > maxExponent {
+		return nil, false
+	}
+	n, ok := new(big.Rat).SetString(s)
+	if !ok {
+		return nil, false
+	}
+	_, fraction, _ := strings.Cut(s[:i], ".")
+	s = n.FloatString(max(0, len(fraction)-exponent))
+	return &s, true
+}
+
+var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
+
+// Pointer returns the JSON pointer (RFC 6901) to what lies at parts: keys and
+// indexes, from the outside in.
+func Pointer(parts ...string) string {
+	var b strings.Builder
+	for _, p := range parts {
+		b.WriteByte('/')
+		b.WriteString(pointerEscapes.Replace(p))
+	}
+	return b.String()
+}

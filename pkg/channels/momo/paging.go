@@ -1,0 +1,140 @@
+package momo
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/tramhq/tram/pkg/channels"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+const day = 24 * time.Hour
+
+// patience is how long a request may have waited before it is carried out
+// without its preset, which counts from that moment, falling short of its
+// range. A preset that reaches further costs nothing: pages come newest first
+// and end with the range.
+const patience = 7 * day
+
+// A window is what is asked for: MoMo's preset, and the range that is
+// published out of it, which is open where its times are zero.
+type window struct {
+	preset   string
+	from, to time.Time
+}
+
+// windowOf maps a range to the smallest preset that covers it.
+func windowOf(a *channels.Account, r *events.Request) (window, error) {
+	if p := r.Report.Range.Preset; p != "" {
+		return window{preset: p}, nil
+	}
+	from, to, err := channels.Span(r.Report.Range, a.Setting(settingZone, defaultZone))
+	switch {
+	case err != nil:
+		return window{}, channels.Refuse(r, "range", err.Error())
+	case from.IsZero():
+		return window{}, channels.Refuse(r, "range", "is missing: give it, or range.preset")
+	}
+	w := window{preset: "ALL", from: from, to: to}
+	asked := r.Time
+	if t := time.UnixMilli(r.Timing().NotBeforeMS); t.After(asked) {
+		asked = t
+	}
+	if asked.Before(from) { // not told, or by a wrong clock: the widest covers it if any does
+		return w, nil
+	}
+	if from.Before(asked.Add(-365 * day)) {
+		return window{}, channels.Refuse(r, "range", "begins more than a year ago, which is as far as MoMo's reports go")
+	}
+	for _, p := range []struct {
+		name string
+		days time.Duration
+	}{{"DAY_AGO_90", 90}, {"DAY_AGO_60", 60}, {"DAY_AGO_30", 30}} {
+		if !from.Before(asked.Add(patience - p.days*day)) {
+			w.preset = p.name
+		}
+	}
+	return w, nil
+}
+
+// holds reports whether a message created at ms is published.
+func (w window) holds(ms int64) bool {
+	return (w.from.IsZero() || ms >= w.from.UnixMilli()) && (w.to.IsZero() || ms < w.to.UnixMilli())
+}
+
+// A cursor says which page comes next. Pages go back in time, by
+// target_created_at; the document calls what it returns "older than" it.
+//
+// Messages may share a create_at, and a page may end between them. So the next
+// page is asked for from one millisecond above the oldest, and those of that
+// time that came already are known by their ids and left out.
+type cursor struct {
+	Target int64    `json:"target"`         // target_created_at; 0 is the newest
+	Oldest int64    `json:"oldest"`         // smallest create_at so far
+	Seen   []string `json:"seen,omitempty"` // ids of that time
+}
+
+// maxSeen bounds a cursor. More messages of one millisecond are not told from
+// each other, and those that no page has shown by then are passed over.
+const maxSeen = 500
+
+func readCursor(s string) (cursor, error) {
+	var c cursor
+	if s == "" {
+		return c, nil
+	}
+	if err := json.Unmarshal([]byte(s), &c); err != nil {
+		return c, errors.New("the step's cursor is not one of this package's")
+	}
+	return c, nil
+}
+
+// seen reports whether an earlier page had r.
+func (c cursor) seen(r *row) bool {
+	return r.createdAt == c.Oldest && slices.Contains(c.Seen, r.id())
+}
+
+// next returns the cursor after a page of rows that was asked for with c and
+// limit, "" when it was the last one, and a warning if it passes over some.
+//
+// A page that is shorter than its limit need not be the last one, because the
+// first may be held at 20 whatever the limit (T-27). The last page is one that
+// is empty, adds nothing, or goes back behind the window.
+func (c cursor) next(rows []row, limit int, w window) (next, warning string) {
+	if len(rows) == 0 {
+		return "", ""
+	}
+	n := cursor{Oldest: c.Oldest, Seen: slices.Clone(c.Seen)}
+	added := false
+	for i := range rows {
+		r := &rows[i]
+		switch {
+		case c.Oldest != 0 && r.createdAt > c.Oldest, n.seen(r):
+			continue
+		case n.Oldest == 0 || r.createdAt < n.Oldest:
+			n.Oldest, n.Seen = r.createdAt, nil
+		case r.createdAt > n.Oldest:
+			added = true
+			continue
+		}
+		added = true
+		n.Seen = append(n.Seen, r.id())
+	}
+	n.Target = n.Oldest + 1
+	switch {
+	case !w.from.IsZero() && n.Oldest < w.from.UnixMilli():
+		return "", ""
+	case len(n.Seen) > maxSeen:
+		n.Target, n.Seen = n.Oldest, nil
+		warning = "more than 500 messages share one create_at: some may be missing"
+	case added:
+	case c.Target <= c.Oldest || len(rows) < min(limit, defaultLimit):
+		return "", ""
+	default: // the page may be full of what was seen: the older ones are behind it
+		n.Target = n.Oldest
+	}
+	text, _ := json.Marshal(n) // numbers and texts always can be
+	return string(text), warning
+}

@@ -1,0 +1,259 @@
+package momo
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tramhq/tram/pkg/channels"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// aliases are the names that providers share for these counters.
+var aliases = map[string]string{
+	"SENT": "messages.sent", "FAILED": "messages.failed", "RECEIVED": "messages.delivered",
+	"READ": "messages.read", "CLICKED": "messages.clicked",
+}
+
+// throttleRest is the silence after a 429 that tells none: 30 seconds,
+// assumed in providers.md §3e.
+const throttleRest = 30_000
+
+// answer is M1's. The ids of a row stand in the document's example only.
+type answer struct {
+	Success     json.RawMessage `json:"success"`
+	ResultCode  json.RawMessage `json:"resultCode"`
+	Message     json.RawMessage `json:"message"`
+	Description json.RawMessage `json:"description"`
+	JSON        *struct {
+		OAID json.RawMessage   `json:"oa_id"`
+		Data []json.RawMessage `json:"data"`
+	} `json:"json"`
+}
+
+// failed reports whether success is there and false.
+func (a *answer) failed() bool {
+	s := strings.ToLower(text(a.Success))
+	return s == "false" || s == "0"
+}
+
+// A row is one message sent to one segment.
+type row struct {
+	raw        json.RawMessage
+	createdAt  int64
+	campaignID string
+	segmentID  string
+	condition  string
+	status     string
+	size       json.RawMessage
+	reports    map[string]json.RawMessage
+	template   json.RawMessage
+}
+
+// id tells the rows of one time apart.
+func (r *row) id() string {
+	return r.campaignID + "/" + r.segmentID
+}
+
+func readRow(raw json.RawMessage) (row, error) {
+	var f struct {
+		CreateAt   json.RawMessage            `json:"create_at"`
+		CampaignID json.RawMessage            `json:"campaign_id"`
+		SegmentID  json.RawMessage            `json:"segment_id"`
+		Condition  json.RawMessage            `json:"condition_id"`
+		Status     json.RawMessage            `json:"segment_status"`
+		Size       json.RawMessage            `json:"segment_size"`
+		Reports    map[string]json.RawMessage `json:"reports"`
+		Template   json.RawMessage            `json:"template_data"`
+	}
+	if err := channels.DecodeJSON(raw, &f); err != nil {
+		return row{}, err
+	}
+	at, err := strconv.ParseInt(text(f.CreateAt), 10, 64)
+	if err != nil || at <= 0 {
+		return row{}, errors.New("a message has no create_at in unix milliseconds")
+	}
+	return row{
+		raw: raw, createdAt: at, size: f.Size, reports: f.Reports, template: f.Template,
+		campaignID: text(f.CampaignID), segmentID: text(f.SegmentID),
+		condition: text(f.Condition), status: text(f.Status),
+	}, nil
+}
+
+// read reads an answer with all its rows.
+func read(body []byte) (*answer, []row, error) {
+	a := new(answer)
+	if err := channels.DecodeJSON(body, a); err != nil {
+		return a, nil, err
+	}
+	if a.JSON == nil || a.JSON.Data == nil {
+		return a, nil, errors.New("the answer has no json.data")
+	}
+	rows := make([]row, len(a.JSON.Data))
+	for i, raw := range a.JSON.Data {
+		r, err := readRow(raw)
+		if err != nil {
+			return a, nil, fmt.Errorf("json.data[%d]: %w", i, err)
+		}
+		rows[i] = r
+	}
+	return a, rows, nil
+}
+
+// Judge follows providers.md §3e, MoMo.
+func (provider) Judge(a *channels.Account, r *events.Request, s channels.Step, ans *channels.Answer) channels.Verdict {
+	if v, decided := channels.JudgeTransport(true, ans); decided {
+		return v
+	}
+	got, rows, err := read(ans.Body)
+	v := channels.JudgeStatus(true, ans)
+	switch {
+	case v.Class == channels.Throttled:
+		v.Cooldown = max(v.Cooldown, throttleRest)
+	case v.Class == channels.Auth || v.ProviderFault || v.Reason == channels.ReasonRedirect:
+	case got.failed():
+		v = channels.Verdict{Class: channels.Permanent, Reason: channels.ReasonProviderRefused,
+			Detail: "MoMo answered success: false, of which no codes are documented"}
+	case v.Class != channels.OK:
+	case err != nil:
+		v = channels.Verdict{Class: channels.Retry, Reason: channels.ReasonUnexpectedAnswer, Detail: err.Error()}
+	default:
+		v = judgePage(a, r, s, rows)
+	}
+	if v.Class != channels.OK {
+		v.ProviderCode = text(got.ResultCode)
+		v.ProviderText = text(got.Message)
+		if v.ProviderText == "" {
+			v.ProviderText = text(got.Description)
+		}
+	}
+	return v
+}
+
+// judgePage finds the page after one that came well.
+func judgePage(a *channels.Account, r *events.Request, s channels.Step, rows []row) channels.Verdict {
+	w, at, err := whereabouts(a, r, s)
+	if err != nil {
+		return channels.Verdict{Class: channels.Permanent, Reason: string(channels.FailCall), Detail: err.Error()}
+	}
+	v := channels.Verdict{Class: channels.OK}
+	var warning string
+	if v.Next, warning = at.next(rows, limitOf(r), w); warning != "" {
+		v.Warnings = []string{warning}
+	}
+	return v
+}
+
+// whereabouts returns what a request asks for and how far step s was.
+func whereabouts(a *channels.Account, r *events.Request, s channels.Step) (window, cursor, error) {
+	w, err := windowOf(a, r)
+	if err != nil {
+		return w, cursor{}, err
+	}
+	at, err := readCursor(s.Cursor)
+	return w, at, err
+}
+
+// Parse makes seven points and one campaign record of each row that is in the
+// range and was on no page before.
+//
+// The counters belong to the campaign and not to the range that selected it,
+// so their bucket is the moment of the fetch, and they are never added up: one
+// message is counted as SENDING, then as SENT, then as READ (T-29).
+func (provider) Parse(a *channels.Account, r *events.Request, s channels.Step, ans *channels.Answer) (*channels.Harvest, error) {
+	got, rows, err := read(ans.Body)
+	if err != nil {
+		return nil, fmt.Errorf("read messages report: %w", err)
+	}
+	w, at, err := whereabouts(a, r, s)
+	if err != nil {
+		return nil, fmt.Errorf("read request: %w", err)
+	}
+	oa := text(got.JSON.OAID)
+	if oa == "" {
+		oa = a.Setting(settingPage, "")
+	}
+	h := new(channels.Harvest)
+	for i := range rows {
+		if r := &rows[i]; w.holds(r.createdAt) && !at.seen(r) {
+			r.harvest(h, a, oa, channels.Pointer("json", "data", strconv.Itoa(i)), ans.StartedMS)
+		}
+	}
+	return h, nil
+}
+
+func (r *row) harvest(h *channels.Harvest, a *channels.Account, oa, path string, atMS int64) {
+	dims := map[string]string{"oa_id": oa}
+	created := strconv.FormatInt(r.createdAt, 10)
+	for name, value := range map[string]string{"campaign_id": r.campaignID, "segment_id": r.segmentID, "condition_id": r.condition} {
+		if value != "" {
+			dims[name] = value
+		}
+	}
+	id := r.id()
+	if r.campaignID == "" || r.segmentID == "" { // undocumented, after all: the time tells rows apart
+		dims["create_at"] = created
+		id += "/" + created
+	}
+	point := func(metric, path string, raw json.RawMessage, agg events.Agg) {
+		value, ok := channels.Decimal(raw)
+		if !ok { // no number: it stands in the record
+			return
+		}
+		h.Stats = append(h.Stats, events.Stat{
+			Report: MessagesReport, Metric: metric, Alias: aliases[metric],
+			Value: value, Raw: string(raw),
+			Unit: events.UnitCount, UnitSource: events.Declared, Agg: agg,
+			Bucket: events.Bucket{AtMS: atMS}, Dims: dims, Path: path,
+		})
+	}
+	if r.size != nil {
+		point("segment_size", path+"/segment_size", r.size, events.AggSnapshot)
+	}
+	for _, metric := range slices.Sorted(maps.Keys(r.reports)) {
+		point(metric, path+channels.Pointer("reports", metric), r.reports[metric], events.AggCumulative)
+	}
+	h.Records = append(h.Records, events.Record{
+		Key:    channels.RecordKey(name, a.Name, "campaign", id),
+		Report: MessagesReport, Kind: "campaign", ID: id,
+		Attrs: r.attrs(oa), Object: string(r.raw), Path: path,
+	})
+}
+
+func (r *row) attrs(oa string) map[string]string {
+	attrs := map[string]string{
+		"oa_id": oa, "campaign_id": r.campaignID, "segment_id": r.segmentID, "condition_id": r.condition,
+		"segment_status": r.status, "create_at_ms": strconv.FormatInt(r.createdAt, 10),
+	}
+	// The message is JSON inside a JSON string (T-08). It is whole in Object;
+	// what can be read of it is told beside.
+	var message struct {
+		ChatMessage map[string]json.RawMessage `json:"chatMessage"`
+	}
+	if json.Unmarshal([]byte(text(r.template)), &message) == nil {
+		for field, attr := range map[string]string{
+			"messageType": "message_type", "title": "title", "content": "content", "url": "url", "button1Title": "button1_title",
+		} {
+			attrs[attr] = text(message.ChatMessage[field])
+		}
+	}
+	maps.DeleteFunc(attrs, func(_, value string) bool { return value == "" })
+	return attrs
+}
+
+// text reads a JSON string, number or boolean as text, and anything else as "".
+func text(raw json.RawMessage) string {
+	var s string
+	switch {
+	case len(raw) == 0 || raw[0] == '{' || raw[0] == '[' || string(raw) == "null":
+		return ""
+	case raw[0] == '"':
+		_ = json.Unmarshal(raw, &s)
+		return s
+	}
+	return string(raw)
+}

@@ -1,0 +1,126 @@
+package channels
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/base64"
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// minScrub is the length in bytes below which a secret is not looked for: it
+// would be found in words that have nothing to do with it.
+const minScrub = 4
+
+// A scrubber takes secrets out of text, in every form in which a provider may
+// give them back.
+type scrubber struct{ forms []form }
+
+type form struct {
+	text  string
+	bytes []byte // the same
+}
+
+// sort puts the longest first, or a part would hide the whole.
+func (s *scrubber) sort() {
+	slices.SortFunc(s.forms, func(a, b form) int {
+		return cmp.Or(len(b.text)-len(a.text), strings.Compare(a.text, b.text))
+	})
+	s.forms = slices.CompactFunc(s.forms, func(a, b form) bool { return a.text == b.text })
+}
+
+// scrubber returns the one for all secrets of a.
+func (c *Client) scrubber(a *Account) *scrubber {
+	if len(a.Secrets) == 1 {
+		for _, s := range a.Secrets {
+			return c.scrubberOf(s)
+		}
+	}
+	all := &scrubber{}
+	for _, s := range a.Secrets {
+		all.forms = append(all.forms, c.scrubberOf(s).forms...)
+	}
+	all.sort()
+	return all
+}
+
+func (c *Client) scrubberOf(s Secret) *scrubber {
+	if known, ok := c.scrubbers.Load(s); ok {
+		return known.(*scrubber)
+	}
+	known, _ := c.scrubbers.LoadOrStore(s, newScrubber(s.Reveal()))
+	return known.(*scrubber)
+}
+
+func newScrubber(secret string) *scrubber {
+	s := &scrubber{}
+	if len(secret) < minScrub {
+		return s
+	}
+	add := func(text string) { s.forms = append(s.forms, form{text, []byte(text)}) }
+	add(secret)
+	query, path := url.QueryEscape(secret), url.PathEscape(secret)
+	for _, escaped := range []string{query, strings.ReplaceAll(query, "+", "%20"), path} {
+		add(escaped)
+		add(lowerEscapes(escaped))
+	}
+	for _, escapeHTML := range []bool{false, true} {
+		inJSON := jsonString(secret, escapeHTML)
+		add(inJSON)
+		add(strings.ReplaceAll(inJSON, "/", `\/`))
+	}
+	for shift := range 3 {
+		add(base64Core(base64.RawStdEncoding, secret, shift))
+		add(base64Core(base64.RawURLEncoding, secret, shift))
+	}
+	s.sort()
+	return s
+}
+
+// base64Core is what secret always looks like in the base64 of a text in which
+// it begins at a byte that is shift modulo 3: the characters at its ends mix
+// with its neighbours and are left off.
+func base64Core(enc *base64.Encoding, secret string, shift int) string {
+	coded := enc.EncodeToString(append(make([]byte, shift), secret...))
+	from := []int{0, 2, 3}[shift]
+	to := (shift + len(secret)) * 8 / 6
+	return coded[from:to]
+}
+
+// jsonString is secret inside a JSON string.
+func jsonString(secret string, escapeHTML bool) string {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(escapeHTML)
+	_ = enc.Encode(secret) // a string always can be
+	return b.String()[1 : b.Len()-2]
+}
+
+// lowerEscapes writes %2F as %2f.
+func lowerEscapes(s string) string {
+	b := []byte(s)
+	for i := 0; i+2 < len(b); i++ {
+		if b[i] == '%' {
+			copy(b[i+1:i+3], bytes.ToLower(b[i+1:i+3]))
+		}
+	}
+	return string(b)
+}
+
+func (s *scrubber) bytes(b []byte) []byte {
+	for _, f := range s.forms {
+		if bytes.Contains(b, f.bytes) {
+			b = bytes.ReplaceAll(b, f.bytes, []byte(redacted))
+		}
+	}
+	return b
+}
+
+func (s *scrubber) text(t string) string {
+	for _, f := range s.forms {
+		t = strings.ReplaceAll(t, f.text, redacted) // t itself where there is none
+	}
+	return t
+}
