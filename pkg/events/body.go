@@ -25,7 +25,7 @@ const maxItems = 1000
 // are wrong are left out and told in the faults; the others are filled in all
 // the same. The error is for bodies that are no map of the right shape at all.
 func decodeBody(b []byte, l *layout, dst any) (faults, error) {
-	if err := checkShape(b); err != nil {
+	if err := CheckShape(b, MaxBody); err != nil {
 		return nil, err
 	}
 	r := readers.Get().(*bodyReader)
@@ -61,7 +61,7 @@ type step struct {
 
 // next returns the head of the item that comes next.
 func (r *bodyReader) next() head {
-	h, _ := readHead(r.data[len(r.data)-r.src.Len():]) // checkShape has seen it
+	h, _ := readHead(r.data[len(r.data)-r.src.Len():]) // CheckShape has seen it
 	return h
 }
 

@@ -101,6 +101,7 @@ func DecodeRequest(subject string, header nats.Header, data []byte) (*Request, e
 type Event struct {
 	Meta
 	Subject Subject
+	Seq     uint64 // in [EventsStream]; set by [Subscribe]
 
 	Delivery *Delivery
 	Stat     *Stat

@@ -1,7 +1,6 @@
 package events
 
 import (
-	"fmt"
 	"reflect"
 	"testing"
 	"time"
@@ -56,5 +55,4 @@ func TestRequest_RoundTrip(t *testing.T) {
 			t.Errorf("no %s at the top level of %v", key, flat)
 		}
 	}
-	fmt.Println(len(m.Data))
 }

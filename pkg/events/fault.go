@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -32,7 +33,9 @@ type InvalidError struct {
 	Faults []Fault
 }
 
-func (e *InvalidError) Error() string { return sentence("invalid "+string(e.Kind), e.Faults) }
+func (e *InvalidError) Error() string {
+	return sentence("invalid "+cmp.Or(string(e.Kind), "request"), e.Faults)
+}
 
 // A DecodeError says that a message is not an event of this contract, with all
 // faults that could be told apart.

@@ -12,9 +12,6 @@ const MaxBody = 256 << 10
 // the first level.
 const maxDepth = 32
 
-// checkShape is [CheckShape] for the body of an event.
-func checkShape(b []byte) error { return CheckShape(b, MaxBody) }
-
 // CheckShape reports whether b, of at most limit bytes, is exactly one msgpack
 // map with text keys in which nothing claims more than there is. It must pass
 // before any decoder sees b: a claimed length makes the codec allocate it, and
