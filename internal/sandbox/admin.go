@@ -15,12 +15,12 @@ const adminPrefix = "/_sandbox/"
 func (s *Server) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+adminPrefix+"calls", s.getCalls)
-	mux.HandleFunc("GET "+adminPrefix+"stats", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.Stats()) })
+	mux.HandleFunc("GET "+adminPrefix+"stats", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Stats()) })
 	mux.HandleFunc("POST "+adminPrefix+"reset", func(w http.ResponseWriter, _ *http.Request) {
 		s.Reset()
 		w.WriteHeader(http.StatusNoContent)
 	})
-	mux.HandleFunc("GET "+adminPrefix+"faults", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.Faults()) })
+	mux.HandleFunc("GET "+adminPrefix+"faults", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Faults()) })
 	mux.HandleFunc("POST "+adminPrefix+"faults", s.postFaults)
 	mux.HandleFunc("DELETE "+adminPrefix+"faults", func(w http.ResponseWriter, _ *http.Request) {
 		s.ClearFaults()
@@ -47,7 +47,7 @@ func (s *Server) getCalls(w http.ResponseWriter, r *http.Request) {
 		}
 		calls = calls[max(0, len(calls)-n):]
 	}
-	reply(w, calls)
+	writeJSON(w, calls)
 }
 
 // postFaults takes one fault or a list and returns them with their ids. A list
@@ -77,7 +77,7 @@ func (s *Server) postFaults(w http.ResponseWriter, r *http.Request) {
 	for i := range list {
 		list[i].ID, _ = s.AddFault(list[i]) // just validated
 	}
-	reply(w, list)
+	writeJSON(w, list)
 }
 
 func slicesOf(object []byte) []byte { return append(append([]byte("["), object...), ']') }
@@ -100,7 +100,7 @@ func (s *Server) followed(w http.ResponseWriter, r *http.Request) {
 	s.deliver(w, req, ans, nil)
 }
 
-func reply(w http.ResponseWriter, v any) {
+func writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
