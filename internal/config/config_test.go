@@ -322,6 +322,15 @@ func TestLoad(t *testing.T) {
 	if _, err := Load(file, nil, shops); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
+	if _, err := LoadBroker(file, nil); err == nil || err.Error() != want {
+		t.Errorf("for the broker: got %v, want %s", err, want)
+	}
+	if err := os.WriteFile(file, []byte("streams: {replicas: 3}\n"+minimal), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := LoadBroker(file, nil); err != nil || c.Streams.Replicas != 3 || len(c.Accounts) != 0 {
+		t.Errorf("for the broker: got %+v, %v", c, err)
+	}
 	if c, err := Load("", nil, shops); err != nil || c.Collector.Workers != 4 {
 		t.Errorf("without a file: got %v, %v", c, err)
 	}

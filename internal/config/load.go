@@ -15,28 +15,70 @@ import (
 // it, which has the form of [os.Environ]. What is wrong with the configuration
 // is an [*Error].
 func Load(path string, environ []string, providers []channels.Provider) (*Config, error) {
-	if path == "" {
-		return Parse("", nil, environ, providers)
-	}
-	data, err := os.ReadFile(path)
+	data, err := read(path)
 	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
+		return nil, err
 	}
 	return Parse(path, data, environ, providers)
+}
+
+// LoadBroker is Load for who deals with the broker alone: it leaves the
+// accounts out, and so needs none of their secrets.
+func LoadBroker(path string, environ []string) (*Config, error) {
+	data, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	env := newEnvironment(environ)
+	c, lines, err := decode(path, data, env)
+	if err != nil {
+		return nil, err
+	}
+	c.Accounts = nil
+	if err := c.complete(path, lines, env, nil); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // Parse is Load for a file that has been read already; name is what its faults
 // are told under.
 func Parse(name string, data []byte, environ []string, providers []channels.Provider) (*Config, error) {
+	env := newEnvironment(environ)
+	c, lines, err := decode(name, data, env)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.complete(name, lines, env, providers); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func read(path string) ([]byte, error) {
+	if path == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	return data, nil
+}
+
+// decode returns what data and env say, and the lines of the settings in data.
+// Checking values that could not be read would find ghosts, so nothing is
+// checked before this has succeeded.
+func decode(name string, data []byte, env environment) (*Config, map[string]int, error) {
 	var c Config
 	d := decoder{lines: map[string]int{}}
 	d.document(bytes.NewReader(data), &c)
-	env := newEnvironment(environ)
 	env.overlay(&c, &d.faults)
-	if err := d.err(name); err != nil {
-		return nil, err // checking values that were not read would find ghosts
-	}
+	return &c, d.lines, d.err(name)
+}
 
+// complete fills in defaults and secrets, and validates the whole.
+func (c *Config) complete(name string, lines map[string]int, env environment, providers []channels.Provider) error {
 	c.fill()
 	byName := map[string]channels.Provider{}
 	for _, p := range providers {
@@ -49,17 +91,14 @@ func Parse(name string, data []byte, environ []string, providers []channels.Prov
 		}
 		c.Accounts[i].fill(traits)
 	}
-	v := validator{lines: d.lines}
-	v.readSecrets(&c, byName, env)
-	v.check(&c)
+	v := validator{lines: lines}
+	v.readSecrets(c, byName, env)
+	v.check(c)
 	for i := range c.Accounts {
 		v.account(&c.Accounts[i], fmt.Sprintf("accounts[%d]", i), byName)
 	}
 	v.unique(c.Accounts)
-	if err := v.err(name); err != nil {
-		return nil, err
-	}
-	return &c, nil
+	return v.err(name)
 }
 
 // Dump writes c as YAML, complete with its defaults; secrets print as
