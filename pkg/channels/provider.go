@@ -78,6 +78,13 @@ type Verdict struct {
 	// Zero on a throttle leaves the time to the dispatcher.
 	Cooldown int64 // milliseconds
 
+	// Usage is how much of its allowance the provider says is used, in percent,
+	// the highest that any of its headers names; 0 where it says nothing. RegainMS
+	// is when it expects to allow more, in milliseconds from the answer on, 0
+	// where it does not say. Both come with verdicts of any class.
+	Usage    float64
+	RegainMS int64
+
 	Evidence  events.Evidence // of an OK send
 	MessageID string          // the provider's id of an OK send
 	Next      string          // cursor of the next step; "" when this one was the last
