@@ -2,12 +2,13 @@ package events
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"math"
 	"reflect"
 	"slices"
-	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -234,22 +235,18 @@ func (r *bodyReader) refuse(format string, args ...any) error {
 // where writes the path to the value at hand. Keys of maps stand in it only if
 // they are plain names.
 func (r *bodyReader) where() string {
-	var b []byte
+	var b strings.Builder
 	for _, s := range r.path {
 		switch {
 		case s.list:
-			b = append(b, '[')
-			b = append(strconv.AppendInt(b, int64(s.place), 10), ']')
-		case !isPlain(s.name):
-			b = append(b, ".*"...)
+			fmt.Fprintf(&b, "[%d]", s.place)
+		case b.Len() > 0:
+			b.WriteString("." + cmp.Or(plain(s.name), "*"))
 		default:
-			if len(b) > 0 {
-				b = append(b, '.')
-			}
-			b = append(b, s.name...)
+			b.WriteString(s.name)
 		}
 	}
-	return string(b)
+	return b.String()
 }
 
 // encodeBody writes the struct that src points to. Equal values give equal

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -187,10 +188,7 @@ func (f *faults) takes(form string, given map[string][]string, needs, takes []st
 		if slices.ContainsFunc(all, func(entry string) bool { return covers(entry, path) }) {
 			continue
 		}
-		field := path
-		if name, ok := strings.CutPrefix(path, "filters."); ok && !isPlain(name) {
-			field = "filters.*"
-		}
+		field := cmp.Or(plain(path), "filters.*")
 		if len(all) == 0 {
 			f.add(field, "%s takes no fields", form)
 		} else {

@@ -69,9 +69,10 @@ func encode(m Meta, s Subject, l *layout, body any, f faults) (*nats.Msg, error)
 // must be in its public form. It checks the envelope and the types of the
 // fields; what the fields say is for [Request.Validate] or [Contract.Check].
 //
-// The error is a [*DecodeError]. Even then the request holds what could be
-// read, so that its producer can be told: it is nil only if the subject is
-// none of a request, and has no body only if the message's body is unreadable.
+// The error is a [*DecodeError] if the message is none, an [*InvalidError] if
+// fields have wrong types. Even then the request holds what could be read, so
+// that its producer can be told: it is nil only if the subject is none of a
+// request, and has no body only if the message's body is unreadable.
 func DecodeRequest(subject string, header nats.Header, data []byte) (*Request, error) {
 	s, err := ParseSubject(subject)
 	if err != nil {
@@ -125,7 +126,7 @@ func (e *Event) About() About {
 }
 
 // DecodeEvent reads an event that the relay published. The error is a
-// [*DecodeError].
+// [*DecodeError] or [*InvalidError].
 func DecodeEvent(subject string, header nats.Header, data []byte) (*Event, error) {
 	s, err := ParseSubject(subject)
 	if err != nil {
@@ -188,16 +189,15 @@ func decode(k Kind, h nats.Header, data []byte, l *layout, body any, checkAddres
 	case env != nil:
 		return m, &DecodeError{ReasonEnvelope, all}
 	case fields != nil:
-		return m, &DecodeError{ReasonInvalid, all}
+		return m, &InvalidError{k, all}
 	}
 	return m, nil
 }
 
 // header writes the envelope of an event of kind k.
 func (m Meta) header(k Kind) nats.Header {
-	h := make(nats.Header, 10)
-	// One array holds the values of all headers.
-	v := make([]string, 0, 10)
+	h := make(nats.Header, 8)
+	v := make([]string, 0, 9) // the values of all headers, in one array
 	set := func(name, value string) {
 		v = append(v, value)
 		h[name] = v[len(v)-1 : len(v) : len(v)]

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -144,8 +145,7 @@ func PutContract(ctx context.Context, js jetstream.JetStream, c Contract) error 
 // EncodeContract writes a contract as the directory stores it.
 func EncodeContract(c Contract) ([]byte, error) { return encodeBody(contractLayout, &c) }
 
-// DecodeContract is the reverse of [EncodeContract]. Its error is a
-// [*DecodeError].
+// DecodeContract is the reverse of [EncodeContract].
 func DecodeContract(b []byte) (Contract, error) {
 	var c Contract
 	f, err := decodeBody(b, contractLayout, &c)
@@ -153,7 +153,7 @@ func DecodeContract(b []byte) (Contract, error) {
 		return Contract{}, err
 	}
 	if f != nil {
-		return Contract{}, &DecodeError{ReasonInvalid, f}
+		return Contract{}, &DecodeError{ReasonMalformed, f}
 	}
 	return c, nil
 }
@@ -176,18 +176,11 @@ func UnknownAccount(kind Kind, provider, account string, known []string) error {
 	}
 	var f faults
 	if len(accounts) == 0 {
-		f.add("provider", "%s is not configured%s", plainOr(provider, "this provider"), told(providers))
+		f.add("provider", "%s is not configured%s", cmp.Or(plain(provider), "this provider"), told(providers))
 	} else {
-		f.add("account", "%s has no %s%s", provider, plainOr(account, "such account"), told(accounts))
+		f.add("account", "%s has no %s%s", provider, cmp.Or(plain(account), "such account"), told(accounts))
 	}
 	return &InvalidError{kind, f}
-}
-
-func plainOr(s, other string) string {
-	if isPlain(s) {
-		return s
-	}
-	return other
 }
 
 func told(names []string) string {

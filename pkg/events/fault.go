@@ -26,8 +26,8 @@ type Fault struct {
 
 func (f Fault) String() string { return f.Field + ": " + f.Problem }
 
-// An InvalidError says that a request cannot be carried out, with all faults
-// at once.
+// An InvalidError says that a request cannot be carried out, or that fields of
+// an event have wrong types, with all faults at once.
 type InvalidError struct {
 	Kind   Kind
 	Faults []Fault
@@ -40,7 +40,7 @@ func (e *InvalidError) Error() string {
 // A DecodeError says that a message is not an event of this contract, with all
 // faults that could be told apart.
 type DecodeError struct {
-	Reason string // one of the Reason constants
+	Reason string // one of the Reason constants but ReasonInvalid
 	Faults []Fault
 }
 
@@ -92,8 +92,8 @@ func (f *faults) oneOf(field, got string, want ...string) {
 	switch {
 	case got == "":
 		f.add(field, "is missing: give %s", choice(want))
-	case isPlain(got):
-		f.add(field, "must be %s, not %q", choice(want), got)
+	case plain(got) != "":
+		f.add(field, "must be %s, not %s", choice(want), got)
 	default:
 		f.add(field, "must be %s", choice(want))
 	}
@@ -107,18 +107,18 @@ func choice(s []string) string {
 	return strings.Join(s[:len(s)-1], ", ") + " or " + s[len(s)-1]
 }
 
-// isPlain reports whether s can be told in an error: it looks like a name of
-// the contract and not like a phone number, an id, a secret or a text.
-func isPlain(s string) bool {
-	if s == "" || len(s) > maxNameLen {
-		return false
+// plain returns s if it can be told in an error, since it looks like a name of
+// the contract and not like a phone number, an id, a secret or a text; else "".
+func plain(s string) string {
+	if len(s) > maxNameLen {
+		return ""
 	}
 	for i := range len(s) {
 		c := s[i]
 		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_'
 		if !letter && (i == 0 || c != '.' && c != '-' && (c < '0' || c > '9')) {
-			return false
+			return ""
 		}
 	}
-	return true
+	return s
 }

@@ -32,8 +32,11 @@ func CheckShape(b []byte, limit int) error {
 			return bodyFault(ReasonMalformed, "ends in the middle")
 		}
 		h, ok := readHead(b[i:])
-		if !ok {
+		if !ok && b[i] == unusedCode {
 			return bodyFault(ReasonMalformed, "is not msgpack at byte %d", i)
+		}
+		if !ok {
+			return bodyFault(ReasonMalformed, "ends in the middle")
 		}
 		if depth == 0 && h.kind != headMap {
 			return bodyFault(ReasonMalformed, "must be a map, not %s", h.kind)
@@ -113,8 +116,11 @@ type head struct {
 	n    uint32 // items of a list, pairs of a map, bytes of anything else
 }
 
+// unusedCode is the one that begins no msgpack item.
+const unusedCode = 0xc1
+
 // readHead reads the head at the start of b, which is not empty. It fails on
-// the one code that msgpack does not use, and when b ends within the head.
+// the unused code, and when b ends within the head.
 func readHead(b []byte) (h head, ok bool) {
 	c := b[0]
 	switch {

@@ -73,8 +73,15 @@ func (s Subject) String() string {
 // ParseSubject is the reverse of [Subject.String]. It fails unless s has five
 // tokens of which the first is tram.
 func ParseSubject(s string) (Subject, error) {
-	t := strings.Split(s, ".")
-	if len(t) != 5 || t[0] != "tram" {
+	var t [5]string
+	n := 0
+	for token := range strings.SplitSeq(s, ".") {
+		if n < len(t) {
+			t[n] = token
+		}
+		n++
+	}
+	if n != len(t) || t[0] != "tram" {
 		return Subject{}, fmt.Errorf("subject %q: want tram.<kind>.<provider>.<account>.<last>", s)
 	}
 	return Subject{Kind: Kind(t[1]), Provider: t[2], Account: t[3], Last: t[4]}, nil

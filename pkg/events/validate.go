@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,7 +34,9 @@ func (r *Request) Validate() error {
 
 // checkAddress says what is wrong with the parts of the subject.
 func (r *Request) checkAddress(f *faults) {
-	f.oneOf("kind", string(r.Kind), kindNames(RequestKinds)...)
+	if !slices.Contains(RequestKinds, r.Kind) {
+		f.oneOf("kind", string(r.Kind), kindNames(RequestKinds)...)
+	}
 	for _, n := range [...]struct{ field, name string }{{"provider", r.Provider}, {"account", r.Account}} {
 		if !ValidName(n.name) {
 			f.add(n.field, "must be 1 to %d of a-z, A-Z, 0-9, - and _", maxNameLen)
@@ -69,7 +72,7 @@ func (s *Send) check(f *faults) {
 	for i, a := range s.Attributes {
 		name := fmt.Sprintf("attributes[%d].name", i)
 		f.id(name, a.Name)
-		f.long(fmt.Sprintf("attributes[%d].value", i), a.Value)
+		f.text(fmt.Sprintf("attributes[%d].value", i), a.Value)
 		if slices.ContainsFunc(s.Attributes[:i], func(b Attribute) bool { return b.Name == a.Name }) {
 			f.add(name, "is given twice")
 		}
@@ -110,7 +113,7 @@ func (c Content) check(f *faults) {
 		if c.Text == "" {
 			f.add("content.text", "is missing")
 		}
-		f.long("content.text", c.Text)
+		f.text("content.text", c.Text)
 	}
 }
 
@@ -197,36 +200,48 @@ func (f *faults) id(field, v string) bool {
 	return f.optionalID(field, v)
 }
 
-// optionalID checks an id or name. The message does not quote it.
+// optionalID checks an id or name. What it says does not quote it.
 func (f *faults) optionalID(field, v string) bool {
-	before := len(*f)
-	f.size(field, v, maxShortText)
-	if strings.ContainsFunc(v, unicode.IsControl) {
-		f.add(field, "has a control character")
+	p := idProblem(v)
+	if p != "" {
+		f.add(field, "%s", p)
 	}
-	if strings.TrimSpace(v) != v {
-		f.add(field, "begins or ends with white space")
+	return p == ""
+}
+
+// text checks a text or value.
+func (f *faults) text(field, v string) {
+	if p := textProblem(v, maxLongText); p != "" {
+		f.add(field, "%s", p)
 	}
-	return len(*f) == before
+}
+
+func idProblem(v string) string {
+	switch {
+	case strings.ContainsFunc(v, unicode.IsControl):
+		return "has a control character"
+	case strings.TrimSpace(v) != v:
+		return "begins or ends with white space"
+	}
+	return textProblem(v, maxShortText)
+}
+
+func textProblem(v string, limit int) string {
+	if !utf8.ValidString(v) {
+		return "is not valid UTF-8"
+	}
+	if len(v) > limit { // bytes, of which there are never fewer than code points
+		if n := utf8.RuneCountInString(v); n > limit {
+			return fmt.Sprintf("has %d characters, at most %d are allowed", n, limit)
+		}
+	}
+	return ""
 }
 
 // name checks the name of a report or command.
 func (f *faults) name(field, v string) {
-	if f.id(field, v) && !isPlain(v) {
+	if f.id(field, v) && plain(v) == "" {
 		f.add(field, "must be a name such as momo.messages_report")
-	}
-}
-
-// long checks a text or value.
-func (f *faults) long(field, v string) { f.size(field, v, maxLongText) }
-
-func (f *faults) size(field, v string, limit int) {
-	if !utf8.ValidString(v) {
-		f.add(field, "is not valid UTF-8")
-	} else if len(v) > limit {
-		if n := utf8.RuneCountInString(v); n > limit {
-			f.add(field, "has %d characters, at most %d are allowed", n, limit)
-		}
 	}
 }
 
@@ -245,19 +260,16 @@ func (f *faults) list(field string, v []string) {
 
 func (f *faults) dict(field string, m map[string]string) {
 	f.items(field, len(m))
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys) // the same request gets the same words
-	for _, k := range keys {
-		if !isPlain(k) {
-			f.id(field+", a key of it", k)
-			f.long(field+".*", m[k])
-			continue
+	before := len(*f)
+	for k, v := range m {
+		if p := idProblem(k); p != "" || k == "" {
+			f.add(field, "has a key that %s", cmp.Or(p, "is empty"))
+		} else if p := textProblem(v, maxLongText); p != "" {
+			f.add(field+"."+cmp.Or(plain(k), "*"), "%s", p)
 		}
-		f.long(field+"."+k, m[k])
 	}
+	// The same request gets the same words.
+	slices.SortFunc((*f)[before:], func(a, b Fault) int { return strings.Compare(a.String(), b.String()) })
 }
 
 func (f *faults) within(field string, n, limit int) {
