@@ -7,15 +7,15 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// A bucket holds one window with a token bucket whose burst and rate sum up to
+// A bucket holds one window, with a token bucket whose burst and rate add up to
 // the limit.
 //
-// A bucket of burst b and rate r lets less than b + r·d + 0 pass in a span of d,
-// whatever happened before, for costs that are whole numbers. With
-// r = (Limit - b + 1) / Per that is less than Limit + 1 in any span of Per: the
-// limit holds exactly, in any sliding window. No record of past calls could do
-// that across a take-over, because the record dies with its owner; an empty
-// bucket is never fuller than the one it replaces.
+// From a bucket of burst b and rate r, less than b + r·d passes in a span of d,
+// its end excluded, whatever was before. With r = (Limit - b + 1) / Per that is
+// less than Limit + 1 in a span of Per, and costs are whole numbers: the sliding
+// window holds exactly. A record of past calls would hold it with any burst, but
+// dies with its owner, and who takes over an account could pass a whole Limit
+// once more; an empty bucket is never fuller than the one before.
 type bucket struct {
 	Window
 	tokens *rate.Limiter
@@ -48,9 +48,14 @@ func (b *bucket) drain(at time.Time) {
 }
 
 // set changes the window or the pace from now on; tokens already there stay.
+// Only a smaller burst takes away the difference, even if that leaves less than
+// nothing: it makes the rate higher, and the old burst may just have passed.
 func (b *bucket) set(now time.Time, w Window, margin time.Duration, pace float64) {
 	b.Window, b.margin = w, margin
 	b.at = latest(b.at, now)
+	if less := b.tokens.Burst() - w.burst(); less > 0 {
+		b.tokens.ReserveN(b.at, less)
+	}
 	b.tokens.SetLimitAt(b.at, b.rate(pace))
 	b.tokens.SetBurstAt(b.at, w.burst())
 }

@@ -33,12 +33,12 @@ type gate struct {
 }
 
 // open panics on limits that are not valid: they are refused where they are read.
-func (g *gate) open(limits Limits) {
+func (g *gate) open(limits Limits, now time.Time) {
 	if err := limits.Validate(); err != nil {
 		panic(fmt.Sprintf("ratelimit: %v", err))
 	}
 	g.limits, g.pace, g.changed = limits, 1, make(chan struct{})
-	g.rebuild(time.Now())
+	g.rebuild(now)
 }
 
 // Cooldown lets nothing pass before the given time, and from then on the full

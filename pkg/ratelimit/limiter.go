@@ -35,14 +35,14 @@ type Group struct {
 // New returns an empty limiter. It panics on limits that are not valid.
 func New(limits Limits) *Limiter {
 	l := &Limiter{turn: make(turn, 1)}
-	l.open(limits)
+	l.open(limits, time.Now())
 	return l
 }
 
 // NewGroup returns an empty group. It panics on limits that are not valid.
 func NewGroup(name string, limits Limits) *Group {
 	g := &Group{Name: name, turn: make(turn, 1)}
-	g.open(limits)
+	g.open(limits, time.Now())
 	return g
 }
 

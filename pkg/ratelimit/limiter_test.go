@@ -9,8 +9,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"pgregory.net/rapid"
 )
 
 func limits(windows ...Window) Limits { return Limits{Windows: windows} }
@@ -47,35 +45,6 @@ func most(at []time.Time, cost []int, per time.Duration) int {
 }
 
 func ones(n int) []int { return slices.Repeat([]int{1}, n) }
-
-func TestNoSlidingWindowEverExceedsItsLimit(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		second := Window{Limit: rapid.IntRange(1, 200).Draw(t, "per second"), Per: time.Second}
-		second.Burst = rapid.IntRange(1, max(1, second.Limit/2)).Draw(t, "burst")
-		minute := PerMinute(second.Limit * rapid.IntRange(5, 60).Draw(t, "minute factor"))
-		l := New(limits(second, minute))
-		highest := min(second.Burst, minute.burst())
-
-		now := time.Now()
-		var at []time.Time
-		var cost []int
-		for range rapid.IntRange(1, 400).Draw(t, "calls") {
-			c := rapid.IntRange(1, highest).Draw(t, "cost")
-			// Late by anything from nothing to far more than is forgiven, or idle.
-			late := time.Duration(rapid.OneOf(rapid.Int64Range(0, 1e6), rapid.Int64Range(0, 1e9)).Draw(t, "late"))
-			now = now.Add(l.Delay(now, c) + late)
-			if !l.Take(now, c) {
-				t.Fatalf("Take refuses what Delay lets pass")
-			}
-			at, cost = append(at, now), append(cost, c)
-		}
-		for _, w := range []Window{second, minute} {
-			if n := most(at, cost, w.Per); n > w.Limit {
-				t.Fatalf("%d in a window of %s", n, w)
-			}
-		}
-	})
-}
 
 func TestBacklogUsesTheLimit(t *testing.T) {
 	for _, w := range []Window{PerSecond(1), PerSecond(10), PerSecond(50), PerSecond(1000), PerMinute(60), PerHour(54_000)} {
@@ -132,9 +101,15 @@ func TestCooldownOnlyExtendsAndEndsEmpty(t *testing.T) {
 	if n := len(taken); n > 62 { // steady rate 61
 		t.Errorf("%d in the first second after it", n)
 	}
-	l.Cooldown(now) // long past: must not refill
-	if wait := l.Delay(now.Add(31*time.Second), 40); wait < 300*time.Millisecond {
-		t.Errorf("a cool-down of the past refilled the bucket: 40 pass after %s", wait)
+}
+
+func TestCooldownOfThePastChangesNothing(t *testing.T) {
+	l := New(limits(Window{Limit: 100, Per: time.Second, Burst: 40}))
+	now := time.Now()
+	drain(l, now, time.Second)
+	l.Cooldown(now.Add(-time.Hour))
+	if wait := l.Delay(now.Add(time.Second), 40); wait < 600*time.Millisecond {
+		t.Errorf("it refilled the bucket: 40 pass after %s", wait)
 	}
 }
 
@@ -163,6 +138,39 @@ func TestUsageSlowsAndStops(t *testing.T) {
 			t.Errorf("after the stop: %d per second, want a crawl", n)
 		}
 		check(50, 0, 95, 100)
+	})
+}
+
+func TestUsageStopEndsEmpty(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(limits(Window{Limit: 100, Per: time.Second, Burst: 40}))
+		time.Sleep(time.Minute)
+		l.Usage(95, time.Minute)
+		l.Usage(10, 0)
+		if n := len(drain(l, time.Now(), 100*time.Millisecond)); n < 4 || n > 6 {
+			t.Errorf("%d in the first tenth of a second, want the steady rate", n)
+		}
+	})
+}
+
+// TestUpdateToASmallerBurst is the one reload that could give something away:
+// the old burst just passed, and the rate is higher from now on.
+func TestUpdateToASmallerBurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(limits(Window{Limit: 100, Per: time.Second, Burst: 50}))
+		time.Sleep(time.Minute)
+		taken := drain(l, time.Now(), time.Millisecond)
+		if len(taken) != 50 {
+			t.Fatalf("%d at once, want the burst", len(taken))
+		}
+		time.Sleep(time.Millisecond)
+		if err := l.Update(limits(PerSecond(100))); err != nil {
+			t.Fatal(err)
+		}
+		taken = append(taken, drain(l, time.Now(), 3*time.Second)...)
+		if n := most(taken, ones(len(taken)), time.Second); n > 100 {
+			t.Errorf("%d in one second", n)
+		}
 	})
 }
 
