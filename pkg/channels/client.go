@@ -265,20 +265,18 @@ type credentialKey struct{}
 type credentialTripper struct{ next http.RoundTripper }
 
 func (t credentialTripper) RoundTrip(req *http.Request) (*http.Response, error) {
-	c, ok := req.Context().Value(credentialKey{}).(*credential)
-	if !ok {
-		return t.next.RoundTrip(req)
-	}
+	c, _ := req.Context().Value(credentialKey{}).(*credential)
 	sent := *req
-	switch c.In {
-	case InQuery:
+	switch {
+	case c == nil: // no secret needed
+	case c.In == InQuery:
 		u := *req.URL
 		if u.RawQuery != "" {
 			u.RawQuery += "&"
 		}
 		u.RawQuery += url.QueryEscape(c.Name) + "=" + url.QueryEscape(c.secret.Reveal())
 		sent.URL = &u
-	case InBearer, InHeader:
+	default:
 		name, value := c.Name, c.secret.Reveal()
 		if c.In == InBearer {
 			name, value = "Authorization", "Bearer "+value
@@ -287,8 +285,17 @@ func (t credentialTripper) RoundTrip(req *http.Request) (*http.Response, error) 
 		sent.Header.Set(name, value)
 	}
 	resp, err := t.next.RoundTrip(&sent)
-	if resp != nil {
-		resp.Request = req
+	if err != nil {
+		return nil, &quietError{err}
 	}
-	return resp, err
+	resp.Request = req
+	return resp, nil
 }
+
+// A quietError does not say what it is to those who only print it: net/http
+// quotes what the provider sent, and that may be our secret. The [Answer] has
+// it in our own words.
+type quietError struct{ err error }
+
+func (*quietError) Error() string   { return "no usable answer" }
+func (e *quietError) Unwrap() error { return e.err }

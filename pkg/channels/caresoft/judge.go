@@ -23,7 +23,7 @@ func (provider) Judge(a *channels.Account, r *events.Request, s channels.Step, a
 	if r.Send == nil || checksNow(r, s) {
 		v := judge(true, ans)
 		if v.Class == channels.OK {
-			return judgeStatus(r, ans)
+			return judgeStatus(r, ans, v)
 		}
 		// A look-up that failed says nothing about the person it was for, so
 		// it never ends a request at once (§3e: "any failure on C1").
@@ -41,19 +41,19 @@ func (provider) Judge(a *channels.Account, r *events.Request, s channels.Step, a
 
 // judgeStatus judges a good answer to C1, which refuses a send whose kind it
 // says cannot be sent.
-func judgeStatus(r *events.Request, ans *channels.Answer) channels.Verdict {
+func judgeStatus(r *events.Request, ans *channels.Answer, v channels.Verdict) channels.Verdict {
 	u, _, err := readStatus(ans.Body)
 	switch {
 	case err != nil:
-		return channels.Verdict{Class: channels.Retry, Reason: channels.ReasonUnexpectedAnswer, Detail: err.Error()}
+		v.Class, v.Reason, v.Detail = channels.Retry, channels.ReasonUnexpectedAnswer, err.Error()
 	case r.Send == nil:
-		return channels.Verdict{Class: channels.OK}
 	case u.can(r.Send.Policy.ExpectKind) == no:
-		return channels.Verdict{Class: channels.Permanent, Reason: channels.ReasonPrecheckRefused,
-			Detail: "CareSoft says that the recipient cannot be sent a " + r.Send.Policy.ExpectKind + " message now"}
+		v.Class, v.Reason = channels.Permanent, channels.ReasonPrecheckRefused
+		v.Detail = "CareSoft says that the recipient cannot be sent a " + r.Send.Policy.ExpectKind + " message now"
 	default:
-		return channels.Verdict{Class: channels.OK, Next: stepSend}
+		v.Next = stepSend
 	}
+	return v
 }
 
 // answer is what C1 and C2 have in common. code is "ok" or "errors".
