@@ -157,8 +157,10 @@ func TestCloseLetsGoOfThoseWhoHang(t *testing.T) {
 	f := start(t, Options{Latency: time.Hour})
 	done := make(chan reply)
 	go func() { done <- f.sendCaresoft(text("0900000001")) }()
-	for len(f.Calls(Filter{})) == 0 {
-		time.Sleep(time.Millisecond)
+	for deadline := time.Now().Add(10 * time.Second); len(f.Calls(Filter{})) == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the call never arrived")
+		}
 	}
 	if err := f.Close(); err != nil {
 		t.Error(err)
