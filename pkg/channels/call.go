@@ -12,11 +12,6 @@ type Call struct {
 	Body      []byte
 	Auth      Credential
 
-	// Redact names parameters of links and members of JSON in the answer whose
-	// values are secrets without being the account's own, such as the tokens in
-	// paging links. The [Client] takes them out.
-	Redact []string
-
 	// Repeatable says that doing it twice is doing it once: reads, and commands
 	// that set what is already set.
 	Repeatable bool

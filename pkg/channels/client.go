@@ -128,9 +128,6 @@ func (c *Client) Do(ctx context.Context, a *Account, call *Call) *Answer {
 	c.roundTrip(ctx, a, call, ans)
 
 	ans.Body = clean.bytes(ans.Body)
-	if len(call.Redact) > 0 {
-		ans.Body = redactorOf(call.Redact).bytes(ans.Body)
-	}
 	ans.Detail = clean.text(ans.Detail)
 	for name, value := range ans.Header {
 		ans.Header[name] = clean.text(value)

@@ -1,9 +1,12 @@
-package channels
+package facebook
 
-import "testing"
+import (
+	"testing"
 
-func TestRedactor(t *testing.T) {
-	r := redactorOf([]string{"access_token", "appsecret_proof"})
+	"github.com/tramhq/tram/pkg/channels"
+)
+
+func TestRedact(t *testing.T) {
 	for in, want := range map[string]string{
 		`{"next":"https://g.example/insights?access_token=EAAB|x-1_2&since=1"}`:     `{"next":"https://g.example/insights?access_token=[REDACTED]&since=1"}`,
 		`{"next":"https:\/\/g.example\/i?since=1&access_token=EAAB%7Cx"}`:           `{"next":"https:\/\/g.example\/i?since=1&access_token=[REDACTED]"}`,
@@ -18,8 +21,12 @@ func TestRedactor(t *testing.T) {
 		`{"access_token":null,"note":"access_token is needed"}`:                     `{"access_token":null,"note":"access_token is needed"}`,
 		`{"next":"?access_token=&since=1"}`:                                         `{"next":"?access_token=&since=1"}`,
 	} {
-		if got := string(r.bytes([]byte(in))); got != want {
+		got := provider{}.Redact(nil, channels.Step{}, []byte(in))
+		if string(got) != want {
 			t.Errorf("%s\n got %s\nwant %s", in, got, want)
+		}
+		if again := (provider{}).Redact(nil, channels.Step{}, got); string(again) != want {
+			t.Errorf("redacted again, %s becomes %s", want, again)
 		}
 	}
 }
