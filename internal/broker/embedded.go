@@ -89,7 +89,7 @@ func startEmbedded(c EmbeddedConfig) (*Embedded, error) {
 		return nil, errors.Join(err, unlock())
 	}
 	log := &serverLog{log: cmp.Or(c.Log, slog.New(slog.DiscardHandler)), fatal: make(chan error, 1)}
-	srv.SetLogger(log, false, false)
+	srv.SetLoggerV2(log, false, false, false)
 	e := &Embedded{srv: srv, unlock: unlock, token: c.Token, listen: !c.DontListen}
 	go srv.Start()
 	for deadline := time.Now().Add(startTimeout); ; {

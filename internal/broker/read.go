@@ -128,7 +128,7 @@ func (r *Reader) Replay(ctx context.Context, stream, filter string, from uint64,
 	if err != nil {
 		return err
 	}
-	for from <= end {
+	for from = max(from, 1); from <= end; {
 		msgs, _, err := r.NextBySubject(ctx, stream, filter, from, replayBatch)
 		if err != nil {
 			return err

@@ -1,0 +1,262 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+)
+
+const (
+	feedBatch     = 100              // messages asked for at once
+	feedExpires   = 30 * time.Second // how long one pull waits for them
+	feedHeartbeat = time.Second      // how often the server says that it still does
+	feedSilence   = 2500 * time.Millisecond
+	feedCreate    = 2 * time.Second
+)
+
+// A Feed reads the messages of a stream that match a filter, in order, each
+// once, and goes on as they come.
+type Feed struct {
+	// Log gets what interrupts the feed. Defaults to nothing.
+	Log *slog.Logger
+
+	js             jetstream.JetStream
+	nc             *nats.Conn
+	api            string
+	stream, filter string
+	fn             func(m *Stored, pending uint64)
+	jumped         chan struct{} // wakes a feed that waits
+
+	mu   sync.Mutex
+	next uint64
+	jump uint64 // counts jumps
+}
+
+// NewFeed returns a feed from sequence from of stream. It calls fn with each
+// message and with how many more match in the stream; the next message waits
+// until fn returns, in the server beyond a hundred of them.
+func NewFeed(js jetstream.JetStream, stream, filter string, from uint64, fn func(m *Stored, pending uint64)) *Feed {
+	return &Feed{
+		js: js, nc: js.Conn(), api: apiPrefix(js.Options()),
+		stream: stream, filter: filter, fn: fn, next: max(from, 1), jumped: make(chan struct{}, 1),
+	}
+}
+
+// Jump makes the feed go on at seq, forwards or backwards. When fn calls it,
+// no other message comes before.
+func (f *Feed) Jump(seq uint64) {
+	f.mu.Lock()
+	f.next = max(seq, 1)
+	f.jump++
+	f.mu.Unlock()
+	select {
+	case f.jumped <- struct{}{}:
+	default:
+	}
+}
+
+var (
+	errJumped  = errors.New("jumped")
+	errLost    = errors.New("a message was lost on the way")
+	errSilence = errors.New("no heartbeat")
+)
+
+// Run feeds until ctx is done and returns why. Nothing else ends it: it reads
+// on at the message after the last one when the server, its consumer or the
+// connection are there again.
+func (f *Feed) Run(ctx context.Context) error {
+	log := cmp.Or(f.Log, slog.New(slog.DiscardHandler))
+	const shortest, longest = 50 * time.Millisecond, time.Second
+	for wait := shortest; ctx.Err() == nil; {
+		before := f.position()
+		err := f.read(ctx)
+		if errors.Is(err, errJumped) || ctx.Err() != nil {
+			continue
+		}
+		if f.position() != before {
+			wait = shortest
+		}
+		if wait == shortest { // once, not again for each try
+			log.Warn("feed interrupted, going on", "stream", f.stream, "filter", f.filter, "next_seq", f.position(), "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-f.jumped:
+		case <-time.After(wait/2 + rand.N(wait/2)):
+		}
+		wait = min(2*wait, longest)
+	}
+	return context.Cause(ctx)
+}
+
+func (f *Feed) position() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.next
+}
+
+// read feeds through one consumer until it fails or the feed jumps.
+//
+// It is a pull consumer that is spoken to by hand. The client library tells
+// messages from statuses by their headers and body, which a producer chooses;
+// here the reply subject tells, which only the server sets.
+func (f *Feed) read(ctx context.Context) error {
+	f.mu.Lock()
+	r := reading{f: f, jump: f.jump}
+	from := f.next
+	f.mu.Unlock()
+
+	r.consumer = "feed_" + nuid.Next()
+	create, cancel := context.WithTimeout(ctx, feedCreate)
+	defer cancel()
+	status := f.nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
+	defer f.nc.RemoveStatusListener(status)
+	if _, err := f.js.CreateConsumer(create, f.stream, jetstream.ConsumerConfig{
+		Name: r.consumer, FilterSubject: f.filter,
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from,
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1,
+		InactiveThreshold: feedExpires,
+	}); err != nil {
+		return fmt.Errorf("create consumer: %w", err)
+	}
+	// Nobody waits for the answer: the server forgets an idle consumer anyway.
+	defer f.nc.PublishRequest(f.api+"CONSUMER.DELETE."+f.stream+"."+r.consumer, f.nc.NewInbox(), nil) //nolint:errcheck
+
+	answers := make(chan *nats.Msg, 2*feedBatch)
+	sub, err := f.nc.ChanSubscribe(f.nc.NewInbox(), answers)
+	if err != nil {
+		return fmt.Errorf("subscribe: %w", err)
+	}
+	defer sub.Unsubscribe() //nolint:errcheck // fails only on a closed connection
+	r.inbox = sub.Subject
+
+	silence := time.NewTimer(feedSilence)
+	defer silence.Stop()
+	for {
+		if r.left == 0 {
+			if err := r.pull(); err != nil {
+				return err
+			}
+		}
+		silence.Reset(feedSilence)
+		select {
+		case m := <-answers:
+			if err := r.take(m); err != nil {
+				return err
+			}
+		case <-f.jumped: // take and read compare the count; this one only wakes
+			if f.hasJumped(r.jump) {
+				return errJumped
+			}
+		case <-status:
+			return nats.ErrDisconnected
+		case <-silence.C:
+			return errSilence
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (f *Feed) hasJumped(since uint64) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.jump != since
+}
+
+// A reading is the life of one consumer.
+type reading struct {
+	f        *Feed
+	jump     uint64 // the feed's count of jumps when it began
+	consumer string
+	inbox    string
+	seq      uint64 // the consumer's sequence of the last message
+	left     int    // messages that the pull in progress may still bring
+}
+
+// pull asks for more messages. One pull is in progress at a time. It has no
+// limit in bytes: a pull that meets its limit exactly ends without a status.
+func (r *reading) pull() error {
+	req := struct {
+		Batch     int           `json:"batch"`
+		Expires   time.Duration `json:"expires"`
+		Heartbeat time.Duration `json:"idle_heartbeat"`
+	}{feedBatch, feedExpires, feedHeartbeat}
+	body, err := json.Marshal(req)
+	if err != nil {
+		return fmt.Errorf("pull: %w", err)
+	}
+	if err := r.f.nc.PublishRequest(r.f.api+"CONSUMER.MSG.NEXT."+r.f.stream+"."+r.consumer, r.inbox, body); err != nil {
+		return fmt.Errorf("pull: %w", err)
+	}
+	r.left = req.Batch
+	return nil
+}
+
+// take handles one message or status of the server.
+func (r *reading) take(m *nats.Msg) error {
+	if !strings.HasPrefix(m.Reply, "$JS.ACK.") {
+		return r.status(m)
+	}
+	meta, err := m.Metadata()
+	if err != nil {
+		return fmt.Errorf("read metadata: %w", err)
+	}
+	if meta.Sequence.Consumer != r.seq+1 {
+		return errLost
+	}
+	r.seq++
+	r.left--
+	f, seq := r.f, meta.Sequence.Stream
+	f.mu.Lock()
+	jumped, early := f.jump != r.jump, seq < f.next
+	if !jumped && !early {
+		f.next = seq + 1
+	}
+	f.mu.Unlock()
+	switch {
+	case jumped:
+		return errJumped
+	case early: // a server that has not come as far as it was told to start
+		return nil
+	}
+	s := &Stored{Seq: seq, Subject: m.Subject, Data: m.Data, Time: meta.Timestamp}
+	if len(m.Header) > 0 {
+		s.Header = m.Header
+	}
+	f.fn(s, meta.NumPending)
+	if f.hasJumped(r.jump) {
+		return errJumped
+	}
+	return nil
+}
+
+// status handles what the server says about the pull.
+func (r *reading) status(m *nats.Msg) error {
+	code, text := m.Header.Get("Status"), m.Header.Get("Description")
+	switch {
+	case code == "100": // a heartbeat, which says how far the consumer is
+		if last := m.Header.Get("Nats-Last-Consumer"); last != "" && last != strconv.FormatUint(r.seq, 10) {
+			return errLost
+		}
+	case code == "408", code == "404": // the pull has ended
+		r.left = 0
+	case code == "503":
+		return nats.ErrNoResponders
+	default:
+		return fmt.Errorf("server answers %s %s", code, text)
+	}
+	return nil
+}
