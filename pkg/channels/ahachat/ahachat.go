@@ -77,7 +77,7 @@ func (provider) Prepare(a *channels.Account, r *events.Request, _ channels.Step)
 	c := &channels.Call{
 		Operation: operation,
 		Method:    "POST",
-		URL:       a.BaseURL + "/api/bots/" + segment(a.Setting(settingBot, "")),
+		URL:       a.BaseURL + "/api/bots/" + url.PathEscape(a.Setting(settingBot, "")),
 		Header:    map[string]string{"Accept": "application/json"},
 		Auth:      channels.Credential{In: channels.InQuery, Name: "ahachat_token", Secret: secretToken},
 	}
@@ -96,7 +96,7 @@ func (provider) Prepare(a *channels.Account, r *events.Request, _ channels.Step)
 		if id := s.Recipient.Value; id == "." || id == ".." { // the only ids that escaping does not make harmless
 			return nil, channels.Refuse(r, "recipient.value", "is not a messenger user id")
 		}
-		c.URL += "/users/" + segment(s.Recipient.Value) + "/send"
+		c.URL += "/users/" + url.PathEscape(s.Recipient.Value) + "/send"
 	}
 	for _, at := range s.Attributes {
 		q.add(at.Name, at.Value)
@@ -107,17 +107,15 @@ func (provider) Prepare(a *channels.Account, r *events.Request, _ channels.Step)
 
 // checkAttributes refuses names that would reach AhaChat as something else.
 // The contract has refused the plain cases; what is left is what servers take
-// for the same name, as PHP does, which reads "ahachat.token" and "phone[0]"
-// as ahachat_token and phone.
+// for the same name.
 func checkAttributes(r *events.Request) error {
 	seen := map[string]bool{}
 	for i, at := range r.Send.Attributes {
 		field := fmt.Sprintf("attributes[%d].name", i)
-		read := asRead(at.Name)
 		switch {
-		case read == "":
+		case strings.TrimSpace(at.Name) == "":
 			return channels.Refuse(r, field, "is empty")
-		case read == "phone" || strings.HasPrefix(read, "ahachat_"):
+		case hijacks(at.Name):
 			return channels.Refuse(r, field, "is reserved: ahachat_* and phone are part of the call itself")
 		case seen[at.Name]:
 			return channels.Refuse(r, field, "is there twice")
@@ -127,17 +125,22 @@ func checkAttributes(r *events.Request) error {
 	return nil
 }
 
-// asRead is the name under which the most lenient server reads a parameter.
-func asRead(name string) string {
-	name, _, _ = strings.Cut(name, "\x00")
-	name = strings.TrimSpace(name)
-	if base, _, ok := strings.Cut(name, "["); ok && base != "" {
-		name = base
-	}
-	return strings.ToLower(strings.NewReplacer(".", "_", " ", "_", "[", "_").Replace(name))
-}
+var asUnderscore = strings.NewReplacer(".", "_", " ", "_", "[", "_")
 
-func segment(s string) string { return url.PathEscape(s) }
+// hijacks reports whether a lenient server could read name as one of the
+// call's own: PHP takes "ahachat.token" and "ahachat[token" for ahachat_token,
+// "phone[0]" for phone, and what stands before a NUL for the whole.
+func hijacks(name string) bool {
+	name, _, _ = strings.Cut(strings.ToLower(name), "\x00")
+	name = strings.TrimSpace(name)
+	base, _, _ := strings.Cut(name, "[")
+	for _, read := range []string{base, asUnderscore.Replace(name)} {
+		if read == "phone" || strings.HasPrefix(read, "ahachat_") {
+			return true
+		}
+	}
+	return false
+}
 
 // A query is a query string in the order in which it was written, with blanks
 // as %20, which every server reads as a blank.

@@ -121,20 +121,37 @@ type sample struct {
 }
 
 // samples returns one sample of each operation, by way of the first step in
-// which it occurs.
+// which it succeeds.
 func (b *bench) samples() []sample {
-	var all []sample
+	all := b.first(func(s sample) string { return s.call.Operation })
+	if len(all) == 0 {
+		b.failf("no case has an exchange with the verdict OK")
+	}
+	return all
+}
+
+// forms returns one sample of each form in which a request reaches an
+// operation.
+func (b *bench) forms() []sample {
+	return b.first(func(s sample) string {
+		form := s.call.Operation
+		if send := s.r.Send; send != nil {
+			form += fmt.Sprint(send.Recipient.Kind, send.Content.Kind, len(send.Attributes) > 0)
+		}
+		return form
+	})
+}
+
+// first returns the first good step of each kind.
+func (b *bench) first(kind func(sample) string) (all []sample) {
 	seen := map[string]bool{}
 	for _, c := range b.s.Cases {
 		for _, s := range b.steps(c) {
-			if !seen[s.call.Operation] && s.ex.Verdict.Class == channels.OK {
-				seen[s.call.Operation] = true
+			if !seen[kind(s)] && s.ex.Verdict.Class == channels.OK {
+				seen[kind(s)] = true
 				all = append(all, s)
 			}
 		}
-	}
-	if len(all) == 0 {
-		b.failf("no case has an exchange with the verdict OK")
 	}
 	return all
 }
