@@ -90,7 +90,70 @@ func encodeHeader(enc *msgpack.Encoder, h map[string][]string) error {
 	}
 	err := enc.EncodeMapLen(len(h))
 	for _, name := range slices.Sorted(maps.Keys(h)) {
-		err = errors.Join(err, enc.EncodeString(name), enc.Encode(h[name]))
+		err = errors.Join(err, enc.EncodeString(name), enc.EncodeArrayLen(len(h[name])))
+		for _, v := range h[name] {
+			err = errors.Join(err, enc.EncodeString(v))
+		}
 	}
 	return err
+}
+
+// DecodeMsgpack reads what EncodeMsgpack wrote. The header by reflection would
+// be the dearest part of reading a result.
+func (o *Original) DecodeMsgpack(dec *msgpack.Decoder) error {
+	n, err := dec.DecodeMapLen()
+	if err != nil {
+		return err
+	}
+	for range max(n, 0) {
+		name, err := dec.DecodeString()
+		if err != nil {
+			return err
+		}
+		switch name {
+		case "subject":
+			o.Subject, err = dec.DecodeString()
+		case "header":
+			o.Header, err = decodeHeader(dec)
+		case "data":
+			o.Data, err = dec.DecodeBytes()
+		case "time":
+			o.TimeMS, err = dec.DecodeInt64()
+		default:
+			err = dec.Skip()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func decodeHeader(dec *msgpack.Decoder) (map[string][]string, error) {
+	n, err := dec.DecodeMapLen()
+	if err != nil || n <= 0 {
+		return nil, err
+	}
+	h := make(map[string][]string, n)
+	all := make([]string, 0, n) // one array holds the values of all names
+	for range n {
+		name, err := dec.DecodeString()
+		if err != nil {
+			return nil, err
+		}
+		values, err := dec.DecodeArrayLen()
+		if err != nil {
+			return nil, err
+		}
+		from := len(all)
+		for range max(values, 0) {
+			v, err := dec.DecodeString()
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, v)
+		}
+		h[name] = all[from:len(all):len(all)]
+	}
+	return h, nil
 }

@@ -1,0 +1,237 @@
+// Package collector turns the stored results of calls into the events that
+// other services read. What a result means is decided by [Events], a pure
+// function, so that a second run over RESULTS gives the same events with the
+// same ids, and calls no provider.
+package collector
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/pkg/channels"
+)
+
+// Durable is the consumer that all collectors share.
+const Durable = "collector"
+
+// Config is what a [Collector] needs. Zero fields that name a default get it.
+type Config struct {
+	JS        jetstream.JetStream
+	Providers []channels.Provider
+	Accounts  []*channels.Account
+	Log       *slog.Logger
+
+	// Workers is how many results are read at once. The results of one account
+	// are read in order, by one worker. Defaults to GOMAXPROCS.
+	Workers int
+
+	// Window is how many events of one worker may wait for the broker's
+	// acknowledgement. Defaults to 256.
+	Window int
+
+	// Grace is how long Run may take to finish what it has begun once it is
+	// told to stop. What is left then comes again. Defaults to 10 seconds.
+	Grace time.Duration
+}
+
+// A Collector reads RESULTS and publishes to EVENTS and DEAD. Any number may
+// run at the same time.
+type Collector struct {
+	Config
+	providers map[string]channels.Provider
+	accounts  map[accountKey]*channels.Account
+	seed      maphash.Seed
+}
+
+type accountKey struct{ provider, account string }
+
+// New returns a collector. It fails if two providers, or two accounts of one
+// provider, have the same name.
+func New(c Config) (*Collector, error) {
+	c.Log = cmp.Or(c.Log, slog.Default())
+	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
+	c.Window = cmp.Or(c.Window, 256)
+	c.Grace = cmp.Or(c.Grace, 10*time.Second)
+	col := &Collector{
+		Config:    c,
+		providers: make(map[string]channels.Provider, len(c.Providers)),
+		accounts:  make(map[accountKey]*channels.Account, len(c.Accounts)),
+		seed:      maphash.MakeSeed(),
+	}
+	for _, p := range c.Providers {
+		if col.providers[p.Name()] != nil {
+			return nil, fmt.Errorf("provider %s is given twice", p.Name())
+		}
+		col.providers[p.Name()] = p
+	}
+	for _, a := range c.Accounts {
+		key := accountKey{a.Provider, a.Name}
+		if col.accounts[key] != nil {
+			return nil, fmt.Errorf("account %s of %s is given twice", a.Name, a.Provider)
+		}
+		col.accounts[key] = a
+	}
+	return col, nil
+}
+
+// Run collects until ctx is done, finishes what it has begun, and returns nil.
+// While the broker is away it waits. It fails if there is no RESULTS stream at
+// the start, and when the connection is closed for good.
+func (c *Collector) Run(ctx context.Context) error {
+	// What has been taken is finished after ctx is done, but not for ever.
+	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	defer context.AfterFunc(ctx, func() {
+		grace := time.NewTimer(c.Grace)
+		defer grace.Stop()
+		select {
+		case <-grace.C:
+			abandon()
+		case <-work.Done():
+		}
+	})()
+
+	// A publisher of its own, with a limit on how long an acknowledgement may
+	// take: without one a publish whose stream loses its leader waits for ever.
+	// Each lane has its window under way, and one event on either side of it.
+	js, err := jetstream.New(c.JS.Conn(),
+		jetstream.WithPublishAsyncMaxPending(c.Workers*(c.Window+2)),
+		jetstream.WithPublishAsyncTimeout(publishTimeout))
+	if err != nil {
+		return fmt.Errorf("collect: %w", err)
+	}
+	defer js.CleanupPublisher()
+
+	var wg sync.WaitGroup
+	lanes := make([]*lane, c.Workers)
+	for i := range lanes {
+		lanes[i] = newLane(work, c, js)
+		wg.Go(lanes[i].publish)
+		wg.Go(lanes[i].settle)
+	}
+	err = c.consume(ctx, work, func(m jetstream.Msg) {
+		lanes[maphash.String(c.seed, m.Subject())%uint64(len(lanes))].take(m)
+	})
+	if work.Err() == nil { // else somebody may still be handing over
+		for _, l := range lanes {
+			close(l.in)
+		}
+	}
+	wg.Wait()
+	if c.JS.Conn().IsConnected() {
+		// Acknowledgements still on their way would make results come again.
+		_ = c.JS.Conn().FlushTimeout(time.Second)
+	}
+	return err
+}
+
+const (
+	// A pull is asked for again this often, and missed after two heartbeats, so
+	// that a pull request lost with its server costs seconds, not the half
+	// minute that the client library waits by default.
+	pullExpiry    = 5 * time.Second
+	pullHeartbeat = time.Second
+
+	pullMessages = 500
+	pullBytes    = 16 << 20 // of one pull: the client drops what is over 64 MiB
+
+	ackWait       = 30 * time.Second
+	maxAckPending = 5000
+
+	apiTimeout = 3 * time.Second
+	retryWait  = time.Second
+)
+
+// consume hands results to take until ctx is done and those on the way have
+// come, or until work is done.
+func (c *Collector) consume(ctx, work context.Context, take jetstream.MessageHandler) error {
+	cons, err := c.consumer(ctx)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return fmt.Errorf("collect: %w: create the streams with `tram setup`", err)
+	}
+	for {
+		if err == nil {
+			if err = c.follow(ctx, work, cons, take); err == nil {
+				return nil
+			}
+		}
+		if c.JS.Conn().IsClosed() {
+			return fmt.Errorf("collect: %w", err)
+		}
+		c.Log.Warn("results cannot be read, trying again", "error", err)
+		if !sleep(ctx, retryWait) {
+			return nil
+		}
+		cons, err = c.consumer(ctx)
+	}
+}
+
+var errEnded = errors.New("the subscription has ended")
+
+// follow reads from cons. It returns nil when ctx is done and what was on the
+// way has come, or work is done.
+func (c *Collector) follow(ctx, work context.Context, cons jetstream.Consumer, take jetstream.MessageHandler) error {
+	trouble := make(chan error, 1)
+	sub, err := cons.Consume(take,
+		jetstream.PullMaxMessagesWithBytesLimit(pullMessages, max(pullBytes, 2*int(c.JS.Conn().MaxPayload()))),
+		jetstream.PullExpiry(pullExpiry),
+		jetstream.PullHeartbeat(pullHeartbeat),
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+			select {
+			case trouble <- err:
+			default:
+			}
+		}))
+	if err != nil {
+		return err
+	}
+	ended := sub.Closed()
+	for {
+		select {
+		case <-ctx.Done():
+			sub.Drain()
+			select {
+			case <-ended:
+			case <-work.Done():
+			}
+			return nil
+		case <-ended:
+			return errEnded
+		case err := <-trouble:
+			c.Log.Warn("results do not come", "error", err)
+			if errors.Is(err, jetstream.ErrConsumerDeleted) {
+				continue // it has ended, and the server may not be done with deleting
+			}
+			// The library goes on by itself, but for ever asks a consumer that
+			// is gone, so make sure that it is there.
+			if _, err := c.consumer(ctx); err != nil && ctx.Err() == nil {
+				c.Log.Warn("no consumer", "error", err)
+			}
+		}
+	}
+}
+
+// consumer returns the shared consumer, created if it is not there.
+func (c *Collector) consumer(ctx context.Context) (jetstream.Consumer, error) {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	return c.JS.CreateOrUpdateConsumer(ctx, broker.Results, jetstream.ConsumerConfig{
+		Durable:       Durable,
+		Description:   "tram: turns results into events",
+		DeliverPolicy: jetstream.DeliverAllPolicy,
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       ackWait,
+		MaxAckPending: maxAckPending,
+		MaxDeliver:    -1,
+	})
+}

@@ -1,0 +1,226 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tramhq/tram/internal/ledger"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// A lane works off the results of some accounts in order. One goroutine turns
+// results into events and publishes them without waiting; the other follows in
+// the same order, waits for the broker to have each event, and acknowledges a
+// result after its last one. The channel between them is the window: it is
+// full when so many events are under way, however few or many a result has.
+type lane struct {
+	*Collector
+	work context.Context // done: what is left is given up, and comes again
+	js   jetstream.JetStream
+	in   chan jetstream.Msg
+	sent chan publication
+}
+
+// A publication is one event under way.
+type publication struct {
+	event  *nats.Msg // nil for a result that has none
+	future jetstream.PubAckFuture
+	err    error         // instead of a future
+	last   jetstream.Msg // the result, if the event is its last
+}
+
+func newLane(work context.Context, c *Collector, js jetstream.JetStream) *lane {
+	return &lane{
+		Collector: c, work: work, js: js,
+		in:   make(chan jetstream.Msg, 64),
+		sent: make(chan publication, c.Window),
+	}
+}
+
+// take hands the lane a result.
+func (l *lane) take(m jetstream.Msg) {
+	select {
+	case l.in <- m:
+	case <-l.work.Done():
+	}
+}
+
+// publish reads results until there are no more.
+func (l *lane) publish() {
+	defer close(l.sent)
+	for {
+		select {
+		case m, more := <-l.in:
+			if !more {
+				return
+			}
+			l.publishAll(m)
+		case <-l.work.Done():
+			return
+		}
+	}
+}
+
+func (l *lane) publishAll(m jetstream.Msg) {
+	msgs, err := l.translate(m)
+	if len(msgs) == 0 {
+		l.track(publication{err: err, last: m})
+	}
+	for i, event := range msgs {
+		p := publication{event: event}
+		if i == len(msgs)-1 {
+			p.last = m
+		}
+		p.future, p.err = l.js.PublishMsgAsync(event)
+		l.track(p)
+	}
+}
+
+func (l *lane) track(p publication) {
+	select {
+	case l.sent <- p:
+	case <-l.work.Done():
+	}
+}
+
+// translate returns the events of a message of RESULTS. What cannot be told it
+// logs and makes a dead letter of; it fails if even that does not work.
+func (l *lane) translate(m jetstream.Msg) ([]*nats.Msg, error) {
+	r, err := ledger.DecodeResult(m.Data())
+	if err != nil {
+		l.Log.Error("a record is no result, made it a dead letter", "subject", m.Subject(), "error", err)
+		letter, err := unreadable(m, err)
+		if err != nil {
+			return nil, err
+		}
+		return []*nats.Msg{letter}, nil
+	}
+	var key accountKey
+	if s, err := events.ParseSubject(r.Request.Subject); err == nil {
+		key = accountKey{s.Provider, s.Account}
+	}
+	msgs, err := Events(r, l.providers[key.provider], l.accounts[key])
+	if err != nil {
+		log := l.Log.With("subject", m.Subject(), "seq", r.Seq, "call", r.Call, "error", err)
+		if p, ok := errors.AsType[*panicError](err); ok {
+			log = log.With("stack", string(p.stack))
+		}
+		log.Error("a result could not be told in full, made a dead letter")
+	}
+	return msgs, nil
+}
+
+// settle waits for the events under way, in order, until there are no more.
+func (l *lane) settle() {
+	o := outage{log: l.Log}
+	stored := true // every event so far of the result at hand
+	for p := range l.sent {
+		switch {
+		case p.event != nil:
+			stored = l.store(p, &o) && stored
+		case p.err != nil:
+			l.Log.Error("a result could not be made a dead letter", "error", p.err)
+			stored = false
+		}
+		if p.last == nil {
+			continue
+		}
+		switch {
+		case stored:
+			// If this is lost the result comes again, and the broker knows its
+			// events by their ids.
+			if err := p.last.Ack(); err != nil {
+				l.Log.Warn("result not acknowledged, it will come again", "error", err)
+			}
+		case l.work.Err() == nil:
+			_ = p.last.NakWithDelay(refusedDelay) // if this is lost, it comes again sooner
+		}
+		stored = true
+	}
+}
+
+const (
+	publishTimeout = 3 * time.Second
+	maxRetryWait   = time.Second
+
+	// refusedDelay is how soon a result comes again of which the broker refuses
+	// an event. It takes a change of the broker's settings to help it.
+	refusedDelay = time.Minute
+)
+
+// store returns true once the broker has the event, and false if it will not
+// take it or the work is given up. An event that may or may not have been
+// stored is published again: the broker knows it by its id.
+func (l *lane) store(p publication, o *outage) bool {
+	err := p.err
+	if err == nil {
+		select {
+		case <-p.future.Ok():
+			o.over()
+			return true
+		case err = <-p.future.Err():
+		case <-l.work.Done():
+			return false
+		}
+	}
+	for wait := 50 * time.Millisecond; err != nil; wait = min(2*wait, maxRetryWait) {
+		if refused(err) {
+			l.Log.Error("the broker refuses an event", "subject", p.event.Subject, "bytes", len(p.event.Data), "error", err)
+			return false
+		}
+		o.goesOn(err)
+		if !sleep(l.work, wait) {
+			return false
+		}
+		ctx, cancel := context.WithTimeout(l.work, publishTimeout)
+		_, err = l.js.PublishMsg(ctx, p.event)
+		cancel()
+	}
+	o.over()
+	return true
+}
+
+// refused reports whether publishing the same message again cannot help.
+func refused(err error) bool {
+	if e, ok := errors.AsType[*jetstream.APIError](err); ok {
+		return e.Code == 400
+	}
+	return errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrBadSubject)
+}
+
+// An outage is logged when it begins and when it is over, not for each event.
+type outage struct {
+	log   *slog.Logger
+	since time.Time
+}
+
+func (o *outage) goesOn(err error) {
+	if o.since.IsZero() {
+		o.since = time.Now()
+		o.log.Warn("events cannot be stored, trying again", "error", err)
+	}
+}
+
+func (o *outage) over() {
+	if !o.since.IsZero() {
+		o.log.Info("events are stored again", "after", time.Since(o.since))
+		o.since = time.Time{}
+	}
+}
+
+// sleep returns false if ctx was done first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
