@@ -45,21 +45,29 @@ func emptyBroker(t *testing.T) *broker {
 	return b
 }
 
-// exampleBroker is newBroker for examples, which have no testing.T.
-func exampleBroker() (*broker, error) {
+// exampleBroker is newBroker for examples, which have no testing.T. The
+// function it returns takes everything away.
+func exampleBroker() (*broker, func()) {
 	dir, err := os.MkdirTemp("", "events")
 	if err != nil {
-		return nil, err
+		panic(err)
 	}
 	b := &broker{dir: dir}
-	return b, errors.Join(b.connect(), b.setup(context.Background()))
+	if err := errors.Join(b.connect(), b.setup(context.Background())); err != nil {
+		panic(err)
+	}
+	return b, func() {
+		b.close()
+		_ = os.RemoveAll(dir)
+	}
 }
 
 func (b *broker) connect() error {
 	if err := b.start(server.RANDOM_PORT); err != nil {
 		return err
 	}
-	nc, err := nats.Connect(b.srv.ClientURL(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectJitter(0, 0))
+	nc, err := nats.Connect(b.srv.ClientURL(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectJitter(0, 0),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // restarts are part of the tests
 	if err != nil {
 		return err
 	}

@@ -192,7 +192,7 @@ func (f *faults) takes(form string, given map[string][]string, needs, takes []st
 		if len(all) == 0 {
 			f.add(field, "%s takes no fields", form)
 		} else {
-			f.add(field, "%s does not take it: it takes %s", form, strings.Join(all, ", "))
+			f.add(field, "%s does not take it: it takes %s", form, enumerate(all))
 		}
 	}
 }
@@ -225,7 +225,7 @@ func (c Contract) sends() string {
 	for _, form := range c.Sends {
 		s = append(s, string(form.Content)+" to "+string(form.Recipient))
 	}
-	return strings.Join(s, ", ")
+	return enumerate(s)
 }
 
 // instead says what else the account can be asked for.
@@ -235,10 +235,10 @@ func (c Contract) instead() string {
 		s = append(s, "sends")
 	}
 	if len(c.Reports) > 0 {
-		s = append(s, "reports "+strings.Join(reportNames(c.Reports), ", "))
+		s = append(s, "reports "+enumerate(reportNames(c.Reports)))
 	}
 	if len(c.Commands) > 0 {
-		s = append(s, "commands "+strings.Join(commandNames(c.Commands), ", "))
+		s = append(s, "commands "+enumerate(commandNames(c.Commands)))
 	}
 	if s == nil {
 		return ""

@@ -143,7 +143,13 @@ func PutContract(ctx context.Context, js jetstream.JetStream, c Contract) error 
 }
 
 // EncodeContract writes a contract as the directory stores it.
-func EncodeContract(c Contract) ([]byte, error) { return encodeBody(contractLayout, &c) }
+func EncodeContract(c Contract) ([]byte, error) {
+	b, err := encodeBody(contractLayout, &c)
+	if err == nil && len(b) > MaxBody {
+		err = bodyFault(ReasonOversize, "has %d bytes, at most %d are allowed", len(b), MaxBody)
+	}
+	return b, err
+}
 
 // DecodeContract is the reverse of [EncodeContract].
 func DecodeContract(b []byte) (Contract, error) {
@@ -157,9 +163,6 @@ func DecodeContract(b []byte) (Contract, error) {
 	}
 	return c, nil
 }
-
-// maxTold bounds how many known names an error lists.
-const maxTold = 20
 
 // UnknownAccount returns the [*InvalidError] for a request to an account that
 // is not among the known ones, which are written <provider>.<account>.
@@ -184,14 +187,9 @@ func UnknownAccount(kind Kind, provider, account string, known []string) error {
 }
 
 func told(names []string) string {
-	slices.Sort(names)
-	names = slices.Compact(names)
-	switch n := len(names); {
-	case n == 0:
+	if len(names) == 0 {
 		return ""
-	case n > maxTold:
-		return fmt.Sprintf(": there are %s and %d more", strings.Join(names[:maxTold], ", "), n-maxTold)
-	default:
-		return ": there is " + strings.Join(names, ", ")
 	}
+	slices.Sort(names)
+	return ": there is " + enumerate(slices.Compact(names))
 }

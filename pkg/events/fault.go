@@ -99,12 +99,25 @@ func (f *faults) oneOf(field, got string, want ...string) {
 	}
 }
 
+// maxTold bounds how many names one list in an error has.
+const maxTold = 20
+
 // choice writes "a, b or c".
 func choice(s []string) string {
-	if len(s) < 2 {
-		return strings.Join(s, "")
+	if n := len(s); n > maxTold {
+		return fmt.Sprintf("%s or one of %d others", strings.Join(s[:maxTold], ", "), n-maxTold)
+	} else if n > 1 {
+		return strings.Join(s[:n-1], ", ") + " or " + s[n-1]
 	}
-	return strings.Join(s[:len(s)-1], ", ") + " or " + s[len(s)-1]
+	return strings.Join(s, "")
+}
+
+// enumerate writes "a, b, c".
+func enumerate(s []string) string {
+	if n := len(s); n > maxTold {
+		return fmt.Sprintf("%s and %d more", strings.Join(s[:maxTold], ", "), n-maxTold)
+	}
+	return strings.Join(s, ", ")
 }
 
 // plain returns s if it can be told in an error, since it looks like a name of

@@ -177,20 +177,24 @@ func mean(t testing.TB, v vector) meaning {
 
 func refusal(t testing.TB, err error) meaning {
 	t.Helper()
-	var faults []events.Fault
-	if e, ok := errors.AsType[*events.DecodeError](err); ok {
-		faults = e.Faults
-	} else if e, ok := errors.AsType[*events.InvalidError](err); ok {
-		faults = e.Faults
-	}
 	m := meaning{Reason: events.ReasonOf(err), Error: err.Error()}
-	for _, f := range faults {
+	for _, f := range refusalFaults(err) {
 		m.Fields = append(m.Fields, f.Field)
 	}
 	if m.Reason == "" || len(m.Fields) == 0 {
 		t.Fatalf("error without a reason or a field: %v", err)
 	}
 	return m
+}
+
+func refusalFaults(err error) []events.Fault {
+	if e, ok := errors.AsType[*events.DecodeError](err); ok {
+		return e.Faults
+	}
+	if e, ok := errors.AsType[*events.InvalidError](err); ok {
+		return e.Faults
+	}
+	return nil
 }
 
 // encodeMeaning encodes a valid meaning as a producer or the relay does.
