@@ -205,7 +205,7 @@ func TestPublisher_MaxInFlight(t *testing.T) {
 		})
 	}
 	waiting := []*nats.Msg{<-got, <-got}
-	for answered := 0; answered < 5; answered++ {
+	for answered := range 5 {
 		select {
 		case <-got:
 			t.Fatal("a third request is in flight")

@@ -81,7 +81,7 @@ func validRequests(t *testing.T) []vector {
 			Kind: events.KindReport, Provider: "momo", Account: "main", Class: events.Bulk,
 			Report: &events.Report{
 				Report: "momo.messages_report", Range: events.Range{Preset: "DAY_AGO_60"},
-				Filters: map[string]string{"condition_id": "CONDITION_1"}, Page: events.Paging{Size: 20, MaxPages: 50},
+				Filters: map[string]string{"condition_id": "NO_ACTIVITIES_30"}, Page: events.Paging{Size: 20, MaxPages: 50},
 			},
 		}),
 		exact("report: instants", &events.Request{
@@ -337,6 +337,7 @@ func badValues(t *testing.T) []vector {
 		send("a recipient of 257 characters", to("contact_id", long)),
 		send("a recipient that is not UTF-8", to("contact_id", "\xff\xfe")),
 		send("text that is not UTF-8", text(m{"text": "\xff"})),
+		send("metadata whose key is not UTF-8", m{"metadata": m{"\xff": "1", "a": "2"}}),
 		send("no text", text(m{"text": ""})),
 		send("text of 10001 characters", text(m{"text": strings.Repeat("x", 10_001)})),
 		send("both text and template", text(m{"template_ref": "608"})),
