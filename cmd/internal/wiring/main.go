@@ -1,0 +1,103 @@
+package wiring
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/config"
+)
+
+// Exit codes of all commands.
+const (
+	ExitOK          = 0
+	ExitFailure     = 1
+	ExitUsage       = 2 // wrong flags or arguments
+	ExitRefused     = 3 // the configuration or the request is invalid
+	ExitUnreachable = 4 // the broker cannot be reached, or has no streams
+	ExitNotAccepted = 5 // carried out, but the end was not the one that was asked for
+)
+
+// A Run is the work of a process, until ctx is done.
+type Run func(ctx context.Context, c *config.Config, js jetstream.JetStream, log *slog.Logger) error
+
+// Main is the main function of a process called name that does nothing but
+// run, on a broker that is there already. It does not return.
+func Main(name string, run Run) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(start(ctx, name, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, run))
+}
+
+// start is Main with everything passed in. It returns the exit code.
+func start(ctx context.Context, name string, args, environ []string, stdout, stderr io.Writer, run Run) int {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	file := flags.String("config", "", "configuration `file`; without it the environment is all")
+	version := flags.Bool("version", false, "print the version and exit")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return ExitOK
+	case err != nil:
+		return ExitUsage
+	case flags.NArg() > 0:
+		fmt.Fprintf(stderr, "%s takes no arguments, only flags\n", name)
+		return ExitUsage
+	case *version:
+		fmt.Fprintln(stdout, name, Version())
+		return ExitOK
+	}
+	c, err := config.Load(*file, environ, Providers())
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return ExitRefused
+	}
+	return serve(ctx, name, c, Logger(stderr, c.Log), run)
+}
+
+// patience is how long a broker may stay away before that is worth a word.
+const patience = 5 * time.Second
+
+func serve(ctx context.Context, name string, c *config.Config, log *slog.Logger, run Run) int {
+	waiting := time.AfterFunc(patience, func() { log.Warn("broker cannot be reached yet, still trying", "servers", c.NATS.URL) })
+	nc, js, err := Connect(ctx, "tram-"+name, c.NATS, log)
+	waiting.Stop()
+	if err != nil {
+		log.Error("not started", "error", err)
+		return ExitUnreachable
+	}
+	defer nc.Close()
+	if err := broker.Verify(ctx, js, Streams(c.Streams)); err != nil {
+		log.Error("not started", "error", err)
+		return ExitUnreachable
+	}
+	log.Info("started", "process", name, "version", Version(), "server", nc.ConnectedServerName(), "accounts", len(c.Accounts))
+	defer context.AfterFunc(ctx, func() { log.Info("stopping", "cause", context.Cause(ctx)) })()
+	if err := run(ctx, c, js, log); err != nil {
+		log.Error("stopped", "error", err)
+		return ExitFailure
+	}
+	log.Info("stopped")
+	return ExitOK
+}
+
+// Version returns the version of the running program: its tag, or the commit
+// it was built from.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "unknown"
+	}
+	return info.Main.Version
+}

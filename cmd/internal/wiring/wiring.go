@@ -1,0 +1,135 @@
+// Package wiring puts the relay together: the one place that knows all
+// providers, and how the configuration becomes the parts of a process.
+package wiring
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/collector"
+	"github.com/tramhq/tram/internal/config"
+	"github.com/tramhq/tram/internal/dispatcher"
+	"github.com/tramhq/tram/pkg/channels"
+	"github.com/tramhq/tram/pkg/channels/ahachat"
+	"github.com/tramhq/tram/pkg/channels/caresoft"
+	"github.com/tramhq/tram/pkg/channels/momo"
+)
+
+// Providers returns every provider. A new one is one line here.
+func Providers() []channels.Provider {
+	return []channels.Provider{
+		ahachat.New(),
+		caresoft.New(),
+		momo.New(),
+	}
+}
+
+// Logger returns a logger that writes to w as c says.
+func Logger(w io.Writer, c config.Log) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: c.Level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}
+
+// Connect returns once there is a connection to the broker of c. The caller
+// closes it.
+func Connect(ctx context.Context, name string, c config.NATS, log *slog.Logger) (*nats.Conn, jetstream.JetStream, error) {
+	nc, err := broker.Connect(ctx, broker.Config{
+		URLs: servers(c.URL), Name: name, Log: log,
+		CredsFile: c.Creds, NKeyFile: c.NKey, User: c.User,
+		Password: c.Password.Reveal(), PasswordFile: c.PasswordFile,
+		Token: c.Token.Reveal(), TokenFile: c.TokenFile,
+		CAFile: c.CA, CertFile: c.Cert, KeyFile: c.Key,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	js, err := broker.JetStream(nc)
+	if err != nil {
+		nc.Close()
+		return nil, nil, err
+	}
+	return nc, js, nil
+}
+
+func servers(urls string) []string {
+	var all []string
+	for u := range strings.SplitSeq(urls, ",") {
+		if u = strings.TrimSpace(u); !strings.Contains(u, "://") {
+			u = "nats://" + u
+		}
+		all = append(all, u)
+	}
+	return all
+}
+
+// Streams returns the streams that c describes.
+func Streams(c config.Streams) broker.Streams {
+	return broker.Streams{
+		Partitions: c.Partitions, Replicas: c.Replicas, Duplicates: c.Duplicates,
+		RequestsAge: c.Requests.MaxAge, RequestsBytes: int64(c.Requests.MaxBytes),
+		LedgerAge: c.Ledger.MaxAge, IntentsBytes: int64(c.Ledger.MaxBytes), ResultsBytes: int64(c.Ledger.MaxBytes),
+		EventsAge: c.Events.MaxAge, EventsBytes: int64(c.Events.MaxBytes),
+		DeadAge: c.Dead.MaxAge, DeadBytes: int64(c.Dead.MaxBytes),
+	}
+}
+
+// RunDispatcher dispatches until ctx is done.
+func RunDispatcher(ctx context.Context, c *config.Config, js jetstream.JetStream, log *slog.Logger) error {
+	client, err := channels.NewClient(channels.ClientConfig{
+		Timeout: c.Dispatcher.CallTimeout, DialTimeout: c.HTTP.DialTimeout,
+		MaxBody: int(c.HTTP.MaxBody), Proxy: c.HTTP.Proxy,
+	})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	d, err := dispatcher.New(dispatcher.Config{
+		JS: js, Client: client, Providers: Providers(), Accounts: accounts(c), Log: log,
+		Partitions: c.Streams.Partitions, Lease: c.Dispatcher.Lease,
+		CallTimeout: c.Dispatcher.CallTimeout, Grace: c.Dispatcher.Grace, MaxInFlight: c.Dispatcher.MaxInFlight,
+		// A request ends as expired a little before it would leave the stream.
+		MaxAge:      c.Streams.Requests.MaxAge - c.Streams.Requests.MaxAge/72,
+		DedupWindow: c.Streams.Duplicates,
+		Retry:       dispatcher.RetryPolicy(c.Dispatcher.Retry),
+	})
+	if err != nil {
+		return fmt.Errorf("start dispatcher: %w", err)
+	}
+	return d.Run(ctx)
+}
+
+func accounts(c *config.Config) []*dispatcher.Account {
+	var all []*dispatcher.Account
+	for _, a := range c.Accounts {
+		all = append(all, &dispatcher.Account{
+			Account: *a.Channel(), Limits: a.Limits.Rate(), Concurrency: int(a.Limits.Concurrency),
+			Breaker: dispatcher.Breaker(a.Breaker), OnAmbiguous: a.OnAmbiguous,
+		})
+	}
+	return all
+}
+
+// RunCollector collects until ctx is done.
+func RunCollector(ctx context.Context, c *config.Config, js jetstream.JetStream, log *slog.Logger) error {
+	var accounts []*channels.Account
+	for _, a := range c.Accounts {
+		accounts = append(accounts, a.Channel())
+	}
+	col, err := collector.New(collector.Config{
+		JS: js, Providers: Providers(), Accounts: accounts, Log: log, Workers: c.Collector.Workers,
+	})
+	if err != nil {
+		return fmt.Errorf("start collector: %w", err)
+	}
+	return col.Run(ctx)
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/cobra"
+
+	"github.com/tramhq/tram/cmd/internal/wiring"
+	"github.com/tramhq/tram/internal/config"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// A brokerFlag says where the broker is, over what the environment says.
+type brokerFlag struct {
+	server  string
+	connect time.Duration
+}
+
+func (b *brokerFlag) register(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&b.server, "server", "s", "", "URL of the broker (NATS_URL, default nats://127.0.0.1:4222)")
+	cmd.Flags().DurationVar(&b.connect, "connect-timeout", 3*time.Second, "how long to try to reach the broker")
+}
+
+// A client talks to the relay as any service does: by the public library.
+type client struct {
+	nc *nats.Conn
+	js jetstream.JetStream
+}
+
+func (c *client) close() { c.nc.Close() }
+
+// dial connects to the broker. Its error is errUnreachable or about the
+// settings.
+func (b *brokerFlag) dial(cmd *cobra.Command) (*client, error) {
+	c, err := config.LoadBroker("", os.Environ())
+	if err != nil {
+		return nil, err
+	}
+	return b.dialAs(cmd, c)
+}
+
+// dialAs is dial with the settings of c.
+func (b *brokerFlag) dialAs(cmd *cobra.Command, c *config.Config) (*client, error) {
+	if b.server != "" {
+		c.NATS.URL = b.server
+	}
+	timeout := fmt.Errorf("no connection to %s within %v", c.NATS.URL, b.connect)
+	ctx, cancel := context.WithTimeoutCause(cmd.Context(), b.connect, timeout)
+	defer cancel()
+	log := wiring.Logger(cmd.ErrOrStderr(), c.Log)
+	nc, js, err := wiring.Connect(ctx, "tram-cli", c.NATS, log)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUnreachable, err)
+	}
+	return &client{nc: nc, js: js}, nil
+}
+
+// publish publishes r with all checks made beforehand.
+func (c *client) publish(ctx context.Context, r *events.Request) (events.Receipt, error) {
+	p := events.NewPublisher(c.js, events.PublisherConfig{
+		Source:    "/tram/cli",
+		Directory: events.NewDirectory(c.js),
+	})
+	return p.Publish(ctx, r)
+}
+
+// next returns the sequence of the event that will be stored next.
+func (c *client) next(ctx context.Context) (uint64, error) {
+	s, err := c.js.Stream(ctx, events.EventsStream)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", events.ErrNotSetUp, err)
+	}
+	return s.CachedInfo().State.LastSeq + 1, nil
+}
+
+// follow hands all events about r that are stored at or after from to each,
+// until the final one, which it returns.
+func (c *client) follow(ctx context.Context, r *events.Request, from uint64, each func(*events.Event) error) (events.State, error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	kinds := []events.Kind{events.KindDelivery}
+	if r.Kind != events.KindSend {
+		kinds = []events.Kind{events.KindStat, events.KindRecord, events.KindOutcome}
+	}
+	var end events.State
+	var failed error
+	err := events.Subscribe(ctx, c.js, events.SubscribeConfig{
+		Kinds: kinds, Provider: r.Provider, Account: r.Account, FromSeq: from,
+	}, func(_ context.Context, e *events.Event) error {
+		if about := e.About(); end != "" || about.RequestID != r.ID || about.RequestSource != r.Source {
+			return nil
+		}
+		if failed = each(e); failed != nil {
+			stop()
+		}
+		switch {
+		case e.Delivery != nil && e.Delivery.Final:
+			end = e.Delivery.State
+			stop()
+		case e.Outcome != nil && e.Outcome.Final:
+			end = e.Outcome.State
+			stop()
+		}
+		return nil
+	})
+	switch {
+	case failed != nil:
+		return "", failed
+	case end != "":
+		return end, nil
+	case err != nil:
+		return "", err
+	}
+	return "", context.Cause(ctx)
+}

@@ -1,0 +1,134 @@
+// Command tram is the operator's tool: it runs the whole relay in one process,
+// sets up a broker for it, publishes requests and follows events.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tramhq/tram/cmd/internal/wiring"
+	"github.com/tramhq/tram/internal/config"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+const long = `tram relays requests to chat platforms: services publish sends and report
+requests to a NATS broker, tram calls the platforms within the limits of each
+account, and publishes what became of every request.
+
+Data goes to standard output, everything else to standard error. Exit codes:
+  0  done
+  1  failure
+  2  wrong flags or arguments
+  3  the configuration or the request is invalid
+  4  the broker cannot be reached, or has no streams (see tram setup)
+  5  the request was carried out, but did not end as accepted or done
+
+The broker is found as by the nats command: NATS_URL, NATS_CREDS, NATS_NKEY,
+NATS_USER and NATS_PASSWORD, NATS_TOKEN, NATS_CA, NATS_CERT and NATS_KEY.`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is main with everything passed in. It returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	started := false
+	root := &cobra.Command{
+		Use:           "tram",
+		Short:         "A relay between services and chat platforms",
+		Long:          long,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(upCommand(), setupCommand(), sendCommand(), reportCommand(), tailCommand(), configCommand(), versionCommand())
+	for _, c := range root.Commands() {
+		work := c.RunE
+		c.RunE = func(cmd *cobra.Command, args []string) error {
+			started = true // what fails before this has failed in reading the command line
+			return work(cmd, args)
+		}
+	}
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return wiring.ExitOK
+	}
+	fmt.Fprintf(stderr, "%s: %v\n", cmd.CommandPath(), err)
+	if !started {
+		fmt.Fprintf(stderr, "Run '%s --help' for how to use it.\n", cmd.CommandPath())
+		return wiring.ExitUsage
+	}
+	return exitCode(err)
+}
+
+// errUnreachable says that there is no broker to talk to.
+var errUnreachable = errors.New("the broker cannot be reached")
+
+// An endError says that a request ended otherwise than it was meant to.
+type endError struct{ state events.State }
+
+func (e *endError) Error() string { return fmt.Sprintf("the request ended as %s", e.state) }
+
+func exitCode(err error) int {
+	_, badConfig := errors.AsType[*config.Error](err)
+	_, badRequest := errors.AsType[*events.InvalidError](err)
+	_, badEnd := errors.AsType[*endError](err)
+	_, badUsage := errors.AsType[*usageError](err)
+	switch {
+	case badUsage:
+		return wiring.ExitUsage
+	case badConfig, badRequest:
+		return wiring.ExitRefused
+	case errors.Is(err, errUnreachable), errors.Is(err, events.ErrNotSetUp):
+		return wiring.ExitUnreachable
+	case badEnd:
+		return wiring.ExitNotAccepted
+	}
+	return wiring.ExitFailure
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "tram", wiring.Version())
+			return err
+		},
+	}
+}
+
+func configCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Check a configuration and print it with its defaults, without secrets",
+		Example: `  tram config --config tram.yaml
+  TRAM_DISPATCHER_LEASE=5s tram config`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := config.Load(file, os.Environ(), wiring.Providers())
+			if err != nil {
+				return err
+			}
+			return c.Dump(cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", "", "configuration file; without it the environment is all")
+	return cmd
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/tramhq/tram/pkg/events"
+)
+
+func reportCommand() *cobra.Command {
+	var f reportFlags
+	cmd := &cobra.Command{
+		Use:   "report provider/account report",
+		Short: "Publish a report request: fetch statistics or records",
+		Long: `Publish a report request: fetch statistics or records, with all their pages.
+
+Prints a receipt once the broker has stored the request; with --wait also every
+stat and record, and the outcome, which is the end.`,
+		Example: `  tram report momo/shop momo.messages_report --preset DAY_AGO_30 --filter condition_id=NO_ACTIVITIES_30 --wait
+  tram report caresoft/hotline caresoft.zalo_user_status --phone 0900000001 --wait --json`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := f.request(events.KindReport, args[0])
+			if err != nil {
+				return err
+			}
+			if r.Report, err = f.report(cmd, args[1:]); err != nil {
+				return err
+			}
+			return f.publish(cmd, r)
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+type reportFlags struct {
+	requestFlags
+	recipient recipientFlags
+	fields    events.Report
+	from, to  instant
+}
+
+func (f *reportFlags) register(cmd *cobra.Command) {
+	f.requestFlags.register(cmd)
+	f.recipient.register(cmd)
+	fs, r := cmd.Flags(), &f.fields
+	fs.StringSliceVar(&r.Pages, "page", nil, "id of a page at the provider (default the account's own)")
+	fs.Var(&f.from, "from", "start of the range: a time or a duration from now, such as -24h")
+	fs.Var(&f.to, "to", "end of the range, itself not in it")
+	fs.StringVar(&r.Range.FromDate, "from-date", "", "start of the range: a date such as 2026-11-01")
+	fs.StringVar(&r.Range.ToDate, "to-date", "", "end of the range, itself not in it")
+	fs.StringVar(&r.Range.Zone, "zone", "", "of the dates, such as Asia/Ho_Chi_Minh (default the account's)")
+	fs.StringVar(&r.Range.Preset, "preset", "", "a range that the provider has a name for, such as DAY_AGO_30")
+	fs.StringVar(&r.Granularity, "granularity", "", "hour, day, week, month, days_28 or range")
+	fs.StringSliceVar(&r.GroupBy, "group-by", nil, "dimensions to group by")
+	fs.StringSliceVar(&r.Metrics, "metric", nil, "metrics, by the provider's names")
+	fs.StringToStringVar(&r.Filters, "filter", nil, "name=value")
+	fs.StringVar(&r.Sender.ID, "sender", "", "at CareSoft the Zalo OA id (default the account's)")
+	fs.StringVar(&r.OrderBy, "order-by", "", "order of what is fetched")
+	fs.IntVar(&r.Page.Size, "page-size", 0, "rows of one call (default the provider's)")
+	fs.IntVar(&r.Page.MaxPages, "max-pages", 0, "stop after so many calls (default never)")
+}
+
+func (f *reportFlags) report(cmd *cobra.Command, name []string) (*events.Report, error) {
+	body := new(events.Report)
+	if given, err := f.readBody(cmd, body); given {
+		if err == nil && len(name) > 0 {
+			err = usage("the report is named in the body: leave the argument %q out", name[0])
+		}
+		return body, err
+	}
+	if len(name) == 0 {
+		return nil, usage("the name of the report is missing, such as momo.messages_report")
+	}
+	r := f.fields
+	r.Report = name[0]
+	r.Range.FromMS, r.Range.ToMS = f.from.ms(), f.to.ms()
+	r.Recipient = f.recipient.recipient()
+	r.Timing, r.Context = f.timing(), f.context()
+	return &r, nil
+}
