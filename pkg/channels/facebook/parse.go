@@ -16,6 +16,7 @@ import (
 const (
 	dimValueKey = "value_key" // of a value that is an object: the keys to the number, as a JSON pointer without its first /
 	dimPage     = "page_id"   // of a page that is not the account's own
+	dimPreset   = "preset"    // of a total over one: presets of other lengths end at the same time
 )
 
 // Parse makes a point of each number, and a record of each metric that comes
@@ -64,6 +65,9 @@ func (q *query) harvest(h *channels.Harvest, at position, s *series, path string
 			}
 			if q.foreign {
 				dims[dimPage] = q.page
+			}
+			if s.period == total && q.preset != "" {
+				dims[dimPreset] = q.preset
 			}
 			h.Stats = append(h.Stats, events.Stat{
 				Report: PageInsights, Metric: s.name, Alias: m.alias,
