@@ -296,6 +296,27 @@ func TestParse_secretFiles(t *testing.T) {
 	}
 }
 
+// chooser is a shop whose accounts without a page need no token.
+type chooser struct{ shop }
+
+func (chooser) SecretsOf(a *channels.Account) []string {
+	if a.Setting("page_id", "") == "none" {
+		return nil
+	}
+	return []string{"token"}
+}
+
+func TestParse_chosenSecrets(t *testing.T) {
+	providers := []channels.Provider{chooser{shops[0].(shop)}}
+	file := "accounts: [{provider: shop, name: main, settings: {page_id: none}}]"
+	if _, err := Parse("", []byte(file), nil, providers); err != nil {
+		t.Error(err)
+	}
+	if _, err := Parse("", []byte(minimal), nil, providers); err == nil || !strings.Contains(err.Error(), "needs its token") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestParse_brokerSecrets(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte(canary+"\n"), 0o600); err != nil {

@@ -23,7 +23,7 @@ func (v *validator) readSecrets(c *Config, providers map[string]channels.Provide
 			continue
 		}
 		a.Secrets = map[string]channels.Secret{}
-		for _, name := range p.Traits().Secrets {
+		for _, name := range channels.SecretsOf(p, a.Channel()) {
 			variable := secretVariable(a.Provider, a.Name, name)
 			key := fmt.Sprintf("accounts[%d]", i)
 			if other, taken := users[variable]; taken {
