@@ -110,9 +110,8 @@ func (v *validator) streams(s *Streams) {
 }
 
 func (v *validator) dispatcher(d *Dispatcher, s *Streams) {
-	// A lease is renewed every third of it, and one second is the shortest
-	// expiry that the broker keeps.
 	within(v, "dispatcher.lease", d.Lease, time.Second, time.Minute)
+	v.require(d.Lease%time.Second == 0, "dispatcher.lease", "must be whole seconds, as the broker counts, it is %v", d.Lease)
 	within(v, "dispatcher.call_timeout", d.CallTimeout, 100*time.Millisecond, 5*time.Minute)
 	within(v, "dispatcher.max_in_flight", d.MaxInFlight, 1, 100_000)
 	v.require(d.CallTimeout < d.Grace, "dispatcher.grace",
