@@ -91,19 +91,10 @@ func TestFeed_OrderAndPending(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(5 * time.Second); ; {
+	await(t, "no consumers", func() bool {
 		info, err := st.Info(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if info.State.Consumers == 0 {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%d consumers left", info.State.Consumers)
-		}
-		time.Sleep(time.Millisecond)
-	}
+		return err == nil && info.State.Consumers == 0
+	})
 }
 
 func TestFeed_Jump(t *testing.T) {

@@ -169,6 +169,16 @@ func TestReader_LastPerSubject(t *testing.T) {
 	}
 }
 
+// await polls until done, or fails the test.
+func await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(15 * time.Second); !done(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited too long for: %s", what)
+		}
+	}
+}
+
 func hpub(subject, header, data string) string {
 	return fmt.Sprintf("HPUB %s %d %d\r\n%s%s\r\n", subject, len(header), len(header)+len(data), header, data)
 }
@@ -224,6 +234,10 @@ func TestReader_HostileHeaders(t *testing.T) {
 			raw(t, b, hpub(subject, header, "")+hpub(subject, header, ""))
 			publish(t, b, 1, subject)
 			raw(t, b, hpub(subject, header, ""))
+			await(t, "six messages stored", func() bool {
+				m, err := read.Last(t.Context(), broker.Requests, "req.>")
+				return err == nil && m.Seq == 6
+			})
 
 			check := func(how string, msgs []*broker.Stored) {
 				t.Helper()
@@ -271,6 +285,10 @@ func TestReader_ForgedEndOfAnyLength(t *testing.T) {
 	}
 	raw(t, b, all.String())
 	read := broker.NewReader(b.JS)
+	await(t, "all messages stored", func() bool {
+		m, err := read.Last(t.Context(), broker.Requests, "req.>")
+		return err == nil && m.Seq == to-from
+	})
 	for seq := range uint64(to - from) {
 		msgs, _, err := read.NextBySubject(t.Context(), broker.Requests, "req.>", seq+1, 1)
 		if err != nil || len(msgs) != 1 || msgs[0].Seq != seq+1 {
