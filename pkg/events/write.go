@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -13,6 +14,10 @@ import (
 // encodeBody writes the struct that src points to. Equal values give equal
 // bytes: fields stand in the order of their declaration, map keys sorted,
 // integers in their shortest form.
+//
+// It writes nothing that a reader refuses. Text from a provider may not be
+// UTF-8: what is not becomes U+FFFD. Lists and maps that are too long are an
+// error.
 func encodeBody(l *layout, src any) ([]byte, error) {
 	w := writers.Get().(*bodyWriter)
 	defer writers.Put(w)
@@ -44,12 +49,15 @@ func (w *bodyWriter) value(l *layout, v reflect.Value) error {
 	}
 	switch l.kind {
 	case layoutText:
-		return w.enc.EncodeString(v.String())
+		return w.text(v.String())
 	case layoutInt:
 		return w.enc.EncodeInt(v.Int())
 	case layoutBool:
 		return w.enc.EncodeBool(v.Bool())
 	case layoutList:
+		if v.Len() > maxItems {
+			return tooMany(v.Len())
+		}
 		if err := w.enc.EncodeArrayLen(v.Len()); err != nil {
 			return err
 		}
@@ -63,6 +71,14 @@ func (w *bodyWriter) value(l *layout, v reflect.Value) error {
 		return w.dict(l, v)
 	}
 	return w.object(l, v)
+}
+
+func (w *bodyWriter) text(s string) error {
+	return w.enc.EncodeString(strings.ToValidUTF8(s, "\uFFFD"))
+}
+
+func tooMany(n int) error {
+	return fmt.Errorf("a list or map has %d entries, at most %d are allowed", n, maxItems)
 }
 
 func (w *bodyWriter) object(l *layout, v reflect.Value) error {
@@ -93,6 +109,9 @@ func (w *bodyWriter) object(l *layout, v reflect.Value) error {
 }
 
 func (w *bodyWriter) dict(l *layout, v reflect.Value) error {
+	if v.Len() > maxItems {
+		return tooMany(v.Len())
+	}
 	keys := w.keys[:0]
 	w.keys = nil
 	for k := range v.Seq() {
@@ -104,12 +123,12 @@ func (w *bodyWriter) dict(l *layout, v reflect.Value) error {
 	}
 	texts, _ := v.Interface().(map[string]string)
 	for _, k := range keys {
-		if err := w.enc.EncodeString(k); err != nil {
+		if err := w.text(k); err != nil {
 			return err
 		}
 		var err error
 		if texts != nil {
-			err = w.enc.EncodeString(texts[k])
+			err = w.text(texts[k])
 		} else {
 			err = w.value(l.elem, v.MapIndex(reflect.ValueOf(k)))
 		}
