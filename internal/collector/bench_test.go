@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/collector"
@@ -70,7 +69,4 @@ func BenchmarkRun(b *testing.B) {
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "results/s")
 	stop()
-	if _, err := g.JS.Consumer(context.Background(), broker.Results, collector.Durable); err != nil && err != jetstream.ErrConsumerNotFound {
-		b.Fatal(err)
-	}
 }

@@ -21,6 +21,7 @@ type script struct {
 	Stats   int    `json:"stats,omitempty"`   // so many
 	Records []int  `json:"records,omitempty"` // one for each, with an object of so many bytes
 	Unit    string `json:"unit,omitempty"`    // of the stats
+	Attrs   int    `json:"attrs,omitempty"`   // so many for each record
 	Result  string `json:"result,omitempty"`
 	Fail    string `json:"fail,omitempty"`  // to parse, with this error
 	Panic   string `json:"panic,omitempty"` // with this value; "index" lets the runtime panic
@@ -42,7 +43,7 @@ func (fake) Parse(a *channels.Account, r *events.Request, s channels.Step, ans *
 		return nil, fmt.Errorf("read answer: %w", err)
 	}
 	switch {
-	case sc.Stats > 10_000 || len(sc.Records) > 10_000:
+	case max(sc.Stats, len(sc.Records), sc.Attrs) > 10_000:
 		return nil, errors.New("more than a test needs")
 	case sc.Fail != "":
 		return nil, errors.New(sc.Fail)
@@ -63,8 +64,12 @@ func (fake) Parse(a *channels.Account, r *events.Request, s channels.Step, ans *
 	}
 	for i, size := range sc.Records {
 		id := fmt.Sprintf("%d.%d", s.Number, i)
+		attrs := map[string]string{"name": "c" + id}
+		for i := range sc.Attrs {
+			attrs[fmt.Sprintf("x%04d", i)] = "v"
+		}
 		h.Records = append(h.Records, events.Record{
-			Kind: "campaign", ID: id, Attrs: map[string]string{"name": "c" + id},
+			Kind: "campaign", ID: id, Attrs: attrs,
 			Object: strings.Repeat("o", size), Path: fmt.Sprintf("/records/%d", i),
 		})
 	}

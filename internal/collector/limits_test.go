@@ -140,6 +140,32 @@ func TestEvents_DeliveryTooLarge(t *testing.T) {
 	}
 }
 
+func TestEvents_RecordWithTooManyAttributes(t *testing.T) {
+	r := unparsed(t, script{Records: []int{10}, Attrs: 2000})
+	msgs, _ := collector.Events(r, fake{}, account())
+	s := sortOut(t, msgs)
+	wantOneLetter(t, s, "the record of /records/0: ")
+	if len(s.records) != 1 || s.records[0].Attrs["truncated"] != "true" || s.records[0].Attrs["name"] != "c2.0" {
+		t.Errorf("records %+v", s.records)
+	}
+}
+
+// Readers refuse text that is not UTF-8, so none may be published, whatever a
+// provider answers.
+func TestEvents_TextIsUTF8(t *testing.T) {
+	r := accepted(t, 1)
+	r.State, r.MessageID = events.StateFailed, "m\xff"
+	r.Why = events.Why{Class: "permanent", ProviderCode: "\xc3\x28", ProviderText: "kh\xf4ng"}
+	msgs, err := collector.Events(r, fake{}, account())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := sortOut(t, msgs).deliveries[0]
+	if d.ProviderMessageID != "m\ufffd" || d.ProviderCode != "\ufffd(" || d.ProviderText != "kh\ufffdng" {
+		t.Errorf("%q, %q, %q", d.ProviderMessageID, d.ProviderCode, d.ProviderText)
+	}
+}
+
 func TestEvents_DeadLetterFitsAnyServer(t *testing.T) {
 	r := &ledger.Result{
 		Seq: 7, Call: 1, Step: 1, Request: original(t, reportRequest("r-1")),
