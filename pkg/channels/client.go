@@ -230,18 +230,23 @@ func newRequest(ctx context.Context, a *Account, call *Call) (*http.Request, err
 }
 
 // kept are the answer's headers that mean something to a provider package or
-// to a person, in canonical form.
-var kept = []string{
+// to a person, in canonical and in lower case.
+var kept = func(names ...string) (pairs [][2]string) {
+	for _, name := range names {
+		pairs = append(pairs, [2]string{name, strings.ToLower(name)})
+	}
+	return pairs
+}(
 	"Content-Type", "Date", "Retry-After", "X-Request-Id",
 	"X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Ratelimit-Reset",
 	"X-App-Usage", "X-Business-Use-Case-Usage", "X-Page-Usage",
-}
+)
 
 func keepHeaders(h http.Header) map[string]string {
 	out := make(map[string]string, 4)
 	for _, name := range kept {
-		if v := h[name]; len(v) > 0 {
-			out[strings.ToLower(name)] = strings.Join(v, ", ")
+		if v := h[name[0]]; len(v) > 0 {
+			out[name[1]] = strings.Join(v, ", ")
 		}
 	}
 	return out

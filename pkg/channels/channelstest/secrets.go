@@ -78,18 +78,28 @@ func (b *bench) checkSecrets() {
 	defer st.tls.Close()
 
 	var seen spans
-	client, err := channels.NewClient(channels.ClientConfig{Timeout: 300 * time.Millisecond, MaxBody: 32 << 10, Instrument: seen.around})
+	patient, err := channels.NewClient(channels.ClientConfig{MaxBody: 32 << 10, Instrument: seen.around})
 	if err != nil {
 		b.failf("client: %v", err)
 		return
 	}
-	defer client.Close()
+	defer patient.Close()
+	hasty, err := channels.NewClient(channels.ClientConfig{Timeout: 100 * time.Millisecond, Instrument: seen.around})
+	if err != nil {
+		b.failf("client: %v", err)
+		return
+	}
+	defer hasty.Close()
 	for _, s := range b.samples() {
 		for _, ac := range accidents {
 			serve.Store(&ac)
 			host := st.plain.URL
 			if ac.host != nil {
 				host = ac.host(st)
+			}
+			client := patient
+			if ac.failure == channels.FailTimeout {
+				client = hasty
 			}
 			b.checkAccident(client, s, ac, at(s.a, host))
 		}

@@ -1,0 +1,86 @@
+package channels
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestScrubber(t *testing.T) {
+	secret := `pa/ss+wo=rd&"<é>`
+	c := newTestClient(t, ClientConfig{})
+	s := c.scrubber(&Account{Secrets: map[string]Secret{"token": Secret(secret)}})
+	inJSON, _ := json.Marshal(secret)
+	for name, form := range map[string]string{
+		"plain":             secret,
+		"query":             url.QueryEscape(secret),
+		"query, small hex":  strings.ToLower(url.QueryEscape(secret)),
+		"path":              url.PathEscape(secret),
+		"JSON":              string(inJSON),
+		"JSON as it is":     `"pa/ss+wo=rd&\"<é>"`,
+		"JSON of PHP":       `"pa\/ss+wo=rd&\"<é>"`,
+		"base64":            base64.StdEncoding.EncodeToString([]byte(secret)),
+		"base64 for URLs":   base64.RawURLEncoding.EncodeToString([]byte(secret)),
+		"base64 of Bearer":  base64.StdEncoding.EncodeToString([]byte("Bearer " + secret)),
+		"base64 of a login": base64.StdEncoding.EncodeToString([]byte("user:" + secret + "\n")),
+	} {
+		if got := s.text("<<" + form + ">>"); !strings.Contains(got, redacted) || strings.Contains(got, form) {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	if got := s.text("passwords are not secret"); got != "passwords are not secret" {
+		t.Errorf("harmless text became %q", got)
+	}
+}
+
+func TestScrubber_AnySecretInAnyForm(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		secret := rapid.StringMatching(`[ -~]{8,40}`).Draw(t, "secret")
+		before, after := rapid.StringMatching(`[ -~]{0,9}`).Draw(t, "before"), rapid.StringMatching(`[ -~]{0,9}`).Draw(t, "after")
+		s := newScrubber(secret)
+		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
+			if got := s.text(before + form + after); !strings.Contains(got, redacted) {
+				t.Fatalf("%q stays in %q", secret, got)
+			}
+		}
+		for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.RawURLEncoding} {
+			if got := s.text(enc.EncodeToString([]byte(before + secret + after))); !strings.Contains(got, redacted) {
+				t.Fatalf("base64 of %q stays in %q", secret, got)
+			}
+		}
+	})
+}
+
+func TestScrubber_SeveralSecrets(t *testing.T) {
+	c := newTestClient(t, ClientConfig{})
+	s := c.scrubber(&Account{Secrets: map[string]Secret{"user": "abcdef", "page": "abcdefghi", "tiny": "ok"}})
+	if got := s.text("abcdefghi, abcdef, ok"); got != redacted+", "+redacted+", ok" {
+		t.Errorf("got %s", got)
+	}
+	// What is known of a secret stays with the secret, so a new one is found.
+	a := &Account{Secrets: map[string]Secret{"token": "first-secret"}}
+	c.scrubber(a)
+	a.Secrets["token"] = "second-secret"
+	if got := c.scrubber(a).text("second-secret"); got != redacted {
+		t.Errorf("after a rotation: %s", got)
+	}
+}
+
+func TestSecret_PrintsAsNothing(t *testing.T) {
+	a := Account{Secrets: map[string]Secret{"token": "s3cr3t"}}
+	inJSON, _ := json.Marshal(a)
+	var logged strings.Builder
+	slog.New(slog.NewTextHandler(&logged, nil)).Info("x", "secret", a.Secrets["token"], "account", a)
+	for _, text := range []string{fmt.Sprintf("%v %+v %#v %s %q %x", a, a, a, a, a, a), string(inJSON), logged.String()} {
+		if strings.Contains(text, "s3cr3t") || strings.Contains(text, hex.EncodeToString([]byte("s3cr3t"))) {
+			t.Errorf("it prints as %s", text)
+		}
+	}
+}
