@@ -7,16 +7,18 @@ import (
 
 // An Account is what the sandbox knows of one account.
 type Account struct {
-	Provider string // caresoft, ahachat, momo
-	ID       string // as in paths: CareSoft's domain, AhaChat's bot, MoMo's business page
+	Provider string // caresoft, ahachat, momo, facebook
+	ID       string // as in paths: CareSoft's domain, AhaChat's bot, MoMo's business page, Facebook's page
 	Token    string
 
 	OAs       []string // CareSoft: the connected Zalo OAs
 	Campaigns int      // MoMo: of the last 30 days, for each condition. Defaults to 57
 
+	DeadMetrics []string // Facebook: of the document's, those that are no more
+
 	// PerSecond and PerHour are how many calls are let pass in any such span.
-	// Zero is what the provider documents: CareSoft 15 and 54,000, the others
-	// nothing. Negative is no limit.
+	// Zero is what the provider documents: CareSoft 15 and 54,000, Facebook 4,800
+	// in an hour by assumption, the others nothing. Negative is no limit.
 	PerSecond, PerHour int
 }
 
@@ -26,6 +28,7 @@ func DefaultAccounts() []Account {
 		{Provider: "caresoft", ID: "sandbox", Token: "sandbox-caresoft-token", OAs: []string{"1600190000000000001"}},
 		{Provider: "ahachat", ID: "1001", Token: "sandbox-ahachat-token"},
 		{Provider: "momo", ID: "130035", Token: "sandbox-momo-token"},
+		{Provider: "facebook", ID: "104500000000001", Token: "sandbox-facebook-token"},
 	}
 }
 

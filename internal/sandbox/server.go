@@ -7,6 +7,7 @@
 //	http://127.0.0.1:PORT/caresoft/{domain}/api/v1/zalo/send-message
 //	http://127.0.0.1:PORT/ahachat/api/bots/{bot}/users/{user}/send
 //	http://127.0.0.1:PORT/momo/v1/business-pages/{id}/chat/messages/report
+//	http://127.0.0.1:PORT/facebook/v25.0/{page}/insights
 //
 // What no document says, such as the status of a refusal, is the sandbox's own
 // assumption and marked so where it is made. Whoever relies on it relies on
@@ -79,7 +80,7 @@ func New(o Options) *Server {
 		random:  rand.New(rand.NewPCG(o.Seed, 0)),
 		done:    make(chan struct{}),
 	}
-	for _, a := range []*api{caresoft(o), ahachat(), momo(o)} {
+	for _, a := range []*api{caresoft(o), ahachat(), momo(o), facebook(o)} {
 		s.apis[a.name] = a
 	}
 	s.accounts = newStates(o.Accounts, s.apis)
