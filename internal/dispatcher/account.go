@@ -17,8 +17,8 @@ import (
 // Account is one account as the dispatcher works it.
 type Account struct {
 	channels.Account
-	Limits      ratelimit.Limits
-	Concurrency int // calls at once; default 16
+	Limits      ratelimit.Limits // none: as fast as Concurrency lets it
+	Concurrency int              // calls at once; default 16
 	Breaker     Breaker
 	OnAmbiguous events.OnAmbiguous // default hold
 }
@@ -40,12 +40,14 @@ type account struct {
 	provider channels.Provider
 	contract events.Contract
 	limiter  *ratelimit.Limiter
+	spacing  time.Duration // between two calls at the limit
 	breaker  *gobreaker.TwoStepCircuitBreaker[struct{}]
 
 	mu        sync.Mutex
 	paused    bool      // the credential was refused
 	openUntil time.Time // the breaker's next probe
 	throttles int       // in a row
+	usage     float64   // percent, as the provider told it last
 }
 
 // errProviderFault is what the breaker counts; errNoVerdict it ignores.
@@ -55,7 +57,14 @@ var (
 )
 
 func newAccount(a *Account, p channels.Provider, c events.Contract, log *slog.Logger) *account {
-	acc := &account{Account: a, provider: p, contract: c, limiter: ratelimit.New(a.Limits)}
+	limits := a.Limits
+	if len(limits.Windows) == 0 { // cool-downs need a limiter all the same
+		limits.Windows = []ratelimit.Window{{Limit: 100_000, Per: time.Second, Burst: 10_000}}
+	}
+	acc := &account{Account: a, provider: p, contract: c, limiter: ratelimit.New(limits)}
+	for _, w := range limits.Windows {
+		acc.spacing = max(acc.spacing, w.Per/time.Duration(w.Limit))
+	}
 	b := a.Breaker
 	window, open := cmp.Or(b.Window, 10*time.Second), cmp.Or(b.Open, 15*time.Second)
 	minCalls, ratio := uint32(cmp.Or(b.MinCalls, 10)), cmp.Or(b.Ratio, 0.5)
@@ -104,10 +113,11 @@ func (a *account) gate(now time.Time, picked, busy int) time.Duration {
 			return forever // one probe at a time
 		}
 	}
-	if d := a.limiter.Delay(now, picked+1) - lookahead; d > 0 {
-		return d
+	if a.limiter.Delay(now, picked+1) == 0 { // the burst has room for all of them
+		return 0
 	}
-	return 0
+	d := a.limiter.Delay(now, 1) + time.Duration(picked)*a.spacing - lookahead
+	return max(d, 0)
 }
 
 const (
@@ -119,11 +129,15 @@ const (
 	lookahead = 4 * time.Millisecond
 )
 
-// heed applies what a decision means for the whole account. It reports whether
-// the account has just been paused.
-func (a *account) heed(d decision, now time.Time) (paused bool) {
+// heed applies what a verdict and the decision about it mean for the whole
+// account. It reports whether the account has just been paused.
+func (a *account) heed(v channels.Verdict, d decision, now time.Time) (paused bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if v.Usage > 0 || a.usage > 0 { // silence after a reading is a reading of nothing
+		a.usage = v.Usage
+		a.limiter.Usage(v.Usage, time.Duration(v.RegainMS)*time.Millisecond)
+	}
 	if d.cooldown > 0 {
 		a.throttles++
 		a.limiter.Cooldown(now.Add(d.cooldown))

@@ -19,16 +19,18 @@ import (
 // A checkpoint says from where on a new owner must read the streams. Its size
 // depends on the accounts that have work at the moment, not on the backlog.
 type checkpoint struct {
-	Feed    uint64     `msgpack:"feed"`    // of accounts that are not in Lanes, all requests up to here have ended
+	Feed    uint64     `msgpack:"feed"`    // of accounts that are not in Lanes, exactly the requests up to here have ended
 	Intents uint64     `msgpack:"intents"` // intents after this one matter
 	Results uint64     `msgpack:"results"` // results after this one matter
 	Lanes   []laneMark `msgpack:"lanes,omitempty"`
 }
 
-// A laneMark is an account that has work.
+// A laneMark is an account that has work, or has done what the feed has not come
+// to yet.
 type laneMark struct {
 	Provider string       `msgpack:"p"`
 	Account  string       `msgpack:"a"`
+	OddClass string       `msgpack:"x,omitempty"`
 	Queues   [3]queueMark `msgpack:"q"`
 	Open     []entryMark  `msgpack:"o,omitempty"`
 }
@@ -101,7 +103,7 @@ func (p *partition) snapshot() *checkpoint {
 	}
 	p.mu.Unlock()
 	for _, l := range lanes {
-		if m, busy := l.mark(c); busy {
+		if m, needed := l.mark(c); needed {
 			c.Lanes = append(c.Lanes, m)
 			for _, q := range m.Queues {
 				if q.Taken < q.Known {
@@ -125,20 +127,20 @@ func (p *partition) forget(l *lane) {
 	defer p.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.running && l.idleLocked() {
+	if !l.running && l.idleLocked() && l.takenLocked() <= p.fed.Load() {
 		delete(p.lanes, l.key)
 	}
 }
 
 // mark notes where the lane stands, and lowers c's positions to what its calls
-// under way need. It reports whether the lane has work at all.
+// under way need. It reports whether a new owner needs the mark.
 func (l *lane) mark(c *checkpoint) (laneMark, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.idleLocked() {
+	if l.idleLocked() && l.takenLocked() <= c.Feed {
 		return laneMark{}, false
 	}
-	m := laneMark{Provider: l.key.provider, Account: l.key.account}
+	m := laneMark{Provider: l.key.provider, Account: l.key.account, OddClass: l.key.oddClass}
 	for i := range l.queues {
 		m.Queues[i] = queueMark{Taken: l.queues[i].taken, Known: l.queues[i].known()}
 	}
@@ -150,6 +152,12 @@ func (l *lane) mark(c *checkpoint) (laneMark, bool) {
 		m.Open = append(m.Open, e.mark)
 	}
 	return m, true
+}
+
+// takenLocked is the newest request that the lane has begun. A lane that reads
+// its backlog itself can be ahead of the feed.
+func (l *lane) takenLocked() uint64 {
+	return max(l.queues[0].taken, l.queues[1].taken, l.queues[2].taken)
 }
 
 func (l *lane) idleLocked() bool {
@@ -204,7 +212,7 @@ func (c *checkpoints) key() string { return "ck." + strconv.Itoa(c.n) }
 // read returns the newest checkpoint; a partition that never had one starts at
 // the beginning of the streams.
 func (c *checkpoints) read(ctx context.Context) (*checkpoint, error) {
-	kv, err := c.js.KeyValue(ctx, broker.Checkpoints)
+	kv, err := c.js.KeyValue(ctx, broker.CheckpointsBucket)
 	if err != nil {
 		return nil, fmt.Errorf("read checkpoint: %w", err)
 	}

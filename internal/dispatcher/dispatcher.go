@@ -66,6 +66,7 @@ type Dispatcher struct {
 	storing     context.Context
 	stopStoring context.CancelFunc
 
+	jumpLag    uint64        // requests that a feed may lag behind before it jumps
 	lastResult atomic.Uint64 // the newest position in RESULTS that we know of
 
 	mu     sync.Mutex
@@ -77,14 +78,14 @@ type Dispatcher struct {
 func New(cfg Config) (*Dispatcher, error) {
 	cfg = cfg.withDefaults()
 	d := &Dispatcher{
-		cfg: cfg, log: cfg.Log, reader: broker.NewReader(cfg.JS.Conn()), slots: make(slots, cfg.MaxInFlight),
-		accounts: make(map[laneKey]*Account), opened: make(map[int]*partition),
+		cfg: cfg, log: cfg.Log, reader: broker.NewReader(cfg.JS), slots: make(slots, cfg.MaxInFlight),
+		jumpLag: 2000, accounts: make(map[laneKey]*Account), opened: make(map[int]*partition),
 	}
 	for _, a := range cfg.Accounts {
 		if _, err := d.contract(a); err != nil {
 			return nil, err
 		}
-		d.accounts[laneKey{a.Provider, a.Name}] = a
+		d.accounts[laneKey{provider: a.Provider, account: a.Name}] = a
 	}
 	d.results = &resultStore{js: cfg.JS, reader: d.reader, log: cfg.Log, giveUp: cfg.DedupWindow / 2, maxWait: 2 * time.Second}
 	d.storing, d.stopStoring = context.WithCancel(context.Background())
@@ -99,10 +100,17 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	if err := d.publishContracts(ctx); err != nil {
 		return err
 	}
+	// Storing goes on after the last call, but a broker that is away must not
+	// keep the process from ending.
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(d.cfg.Grace+storeGrace, d.stopStoring) })()
 	err := d.owner.Run(ctx)
 	d.ending.Wait()
 	return err
 }
+
+// storeGrace is how much longer than the calls under way the results that are
+// not stored yet may take when the dispatcher stops.
+const storeGrace = 2 * time.Second
 
 // publishContracts tells producers what the accounts can be asked for.
 func (d *Dispatcher) publishContracts(ctx context.Context) error {
@@ -189,11 +197,13 @@ func (d *Dispatcher) Open(ctx context.Context, n int, epoch uint64) error {
 }
 
 // Close implements [Partitions].
-func (d *Dispatcher) Close(_ context.Context, n int) error {
-	if p := d.remove(n); p != nil {
-		p.close(d.cfg.Grace)
+func (d *Dispatcher) Close(ctx context.Context, n int) error {
+	p := d.remove(n)
+	if p == nil {
+		return nil
 	}
-	return nil
+	defer context.AfterFunc(ctx, p.drop)()
+	return p.close(ctx, d.cfg.Grace)
 }
 
 // Drop implements [Partitions].

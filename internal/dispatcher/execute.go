@@ -43,11 +43,9 @@ func (p *partition) execute(l *lane, e *entry) {
 	if !x.commit() {
 		return
 	}
-	if err := l.acct.limiter.Wait(p.take, 1); err != nil {
-		x.notCalled("the relay is stopping")
+	if !x.admitted() {
 		return
 	}
-	x.admit()
 	// Last look before the bytes leave.
 	if over, reason := x.over(time.Now()); over {
 		x.end(events.StateExpired, events.Why{Reason: reason, Detail: overDetail(reason)}, "")
@@ -60,6 +58,7 @@ func (p *partition) execute(l *lane, e *entry) {
 	ctx, cancel := context.WithTimeout(p.work, p.d.cfg.CallTimeout)
 	ans := p.d.cfg.Client.Do(ctx, &l.acct.Account.Account, call)
 	cancel()
+	x.redact(ans)
 	verdict = x.judge(ans)
 	x.conclude(call, ans, verdict)
 }
@@ -70,20 +69,38 @@ type execution struct {
 	l        *lane
 	e        *entry
 	decision decision
-	admitted bool
+	passed   bool // the limiter, or needs it no more
 	lost     bool // the partition is no longer ours: the entry is the new owner's
 }
 
-func (x *execution) admit() {
-	if !x.admitted {
-		x.admitted = true
-		x.l.admitted()
+// pass says, once, that the limiter has nothing to do with x any more.
+func (x *execution) pass() {
+	if !x.passed {
+		x.passed = true
+		x.l.pickedUp()
 	}
 }
 
+// admitted waits for the limiter, which the lane expects to admit at once. If
+// it does not, the account has just been silenced; the call then goes back to
+// the lane rather than wait with its intent stored, which a crash would turn
+// into a doubt.
+func (x *execution) admitted() bool {
+	ctx, cancel := context.WithTimeout(x.p.take, admitPatience)
+	defer cancel()
+	if err := x.l.acct.limiter.Wait(ctx, 1); err != nil {
+		x.notCalled("the account was silenced, or the relay is stopping")
+		return false
+	}
+	x.pass()
+	return true
+}
+
+const admitPatience = time.Second
+
 // settleExecution returns what x has learned to the lane.
 func (l *lane) settleExecution(x *execution) {
-	x.admit()
+	x.pass()
 	if x.lost {
 		return
 	}
@@ -96,11 +113,7 @@ func (x *execution) decode() bool {
 	orig := original(x.e.msg)
 	req, err := events.DecodeRequest(orig.Subject, x.e.msg.Header, x.e.msg.Data)
 	if err != nil {
-		reason := ReasonInvalidRequest
-		if d, ok := errors.AsType[*events.DecodeError](err); ok {
-			reason = d.Reason
-		}
-		x.refuse(reason, err.Error())
+		x.refuse(events.ReasonOf(err), err.Error())
 		return false
 	}
 	x.e.req = req
@@ -167,6 +180,22 @@ func (x *execution) commit() bool {
 	return true
 }
 
+// redact takes secrets out of an answer that is one itself. What a provider
+// package fails to redact is not kept at all.
+func (x *execution) redact(ans *channels.Answer) {
+	p, ok := x.l.acct.provider.(channels.Redactor)
+	if !ok {
+		return
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			x.panicked("redact", r)
+			ans.Body = nil
+		}
+	}()
+	ans.Body = p.Redact(x.e.req, x.e.step, ans.Body)
+}
+
 // judge asks the provider package what ans means. A panic there must not take
 // anything else down, and says nothing about whether the call was carried out.
 func (x *execution) judge(ans *channels.Answer) (v channels.Verdict) {
@@ -209,7 +238,7 @@ func (x *execution) conclude(call *channels.Call, ans *channels.Answer, v channe
 	if d.state == "" {
 		r.Next = v.Next
 	}
-	if x.l.acct.heed(d, now) {
+	if x.l.acct.heed(v, d, now) {
 		x.p.log.Error("account paused: its credential was refused",
 			"provider", x.l.key.provider, "account", x.l.key.account, "reason", v.Reason, "status", ans.Status)
 	}

@@ -36,6 +36,7 @@ type intentLog struct {
 	ctx     context.Context // of the partition: it outlives every single call
 	wg      *sync.WaitGroup
 	js      jetstream.JetStream
+	reader  *broker.Reader
 	subject string
 	owner   string
 	epoch   uint64
@@ -64,7 +65,7 @@ func (l *intentLog) claim(ctx context.Context) error {
 		}
 		l.last = 0
 		if last != nil {
-			l.last = last.Sequence
+			l.last = last.Seq
 		}
 		err = l.write(ctx, nil)
 		if !errors.Is(err, errFenced) { // the old owner was still writing: read on
@@ -181,24 +182,17 @@ func (l *intentLog) settle(ctx context.Context, data []byte) error {
 		return errFenced
 	}
 	l.mu.Lock()
-	l.last = newest.Sequence
+	l.last = newest.Seq
 	l.mu.Unlock()
 	return nil
 }
 
 // newest reads the newest record from the stream's leader: a lagging replica
 // would name a sequence that the leader refuses.
-func (l *intentLog) newest(ctx context.Context) (*jetstream.RawStreamMsg, error) {
-	s, err := l.js.Stream(ctx, broker.Intents)
-	if err != nil {
-		return nil, fmt.Errorf("read intents: %w", err)
-	}
-	m, err := s.GetLastMsgForSubject(ctx, l.subject)
+func (l *intentLog) newest(ctx context.Context) (*broker.Stored, error) {
+	m, err := l.reader.Last(ctx, broker.Intents, l.subject)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read intents: %w", err)
-	}
-	return m, nil
+	return m, err
 }

@@ -11,8 +11,17 @@ import (
 	"github.com/tramhq/tram/pkg/events"
 )
 
-// laneKey names an account.
-type laneKey struct{ provider, account string }
+// laneKey names an account. The class is set only for requests of a class that
+// does not exist: they have a lane of their own, in which all are refused.
+type laneKey struct{ provider, account, oddClass string }
+
+// class returns the token that the lane's subjects of class index c carry.
+func (k laneKey) class(c int) events.Class {
+	if k.oddClass != "" {
+		return events.Class(k.oddClass)
+	}
+	return events.Classes[c]
+}
 
 // A lane works the requests of one account: it picks the next one when the
 // account may be called, and has it executed. It has a goroutine only while it
@@ -52,14 +61,30 @@ const (
 	lagTries = 50
 )
 
-func newLane(p *partition, key laneKey, acct *account) *lane {
-	return &lane{p: p, key: key, acct: acct, open: make(map[uint64]*entry), wake: make(chan struct{}, 1)}
+// newLane returns an idle lane whose requests up to seq have all ended.
+func newLane(p *partition, key laneKey, acct *account, seq uint64) *lane {
+	l := &lane{p: p, key: key, acct: acct, open: make(map[uint64]*entry), wake: make(chan struct{}, 1)}
+	for i := range l.queues {
+		l.queues[i] = queue{taken: seq, head: seq, skipped: seq}
+	}
+	return l
 }
 
 // offer hands the lane a request that the feed has read.
 func (l *lane) offer(class int, m *broker.Stored) {
 	l.mu.Lock()
 	l.queues[class].offer(m)
+	l.startLocked()
+	l.mu.Unlock()
+	l.kick()
+}
+
+// skipTo tells the lane that it has requests up to seq which the feed will not
+// bring.
+func (l *lane) skipTo(class int, seq uint64) {
+	l.mu.Lock()
+	q := &l.queues[class]
+	q.skipped = max(q.skipped, seq)
 	l.startLocked()
 	l.mu.Unlock()
 	l.kick()
@@ -279,7 +304,7 @@ func (l *lane) catchUp(ctx context.Context, class int) bool {
 	l.mu.Lock()
 	from := l.queues[class].head + 1
 	l.mu.Unlock()
-	filter := broker.LaneFilter(l.p.n, l.key.provider, l.key.account, events.Classes[class])
+	filter := broker.LaneFilter(l.p.n, l.key.provider, l.key.account, l.key.class(class))
 	msgs, _, err := l.p.reader.NextBySubject(ctx, broker.Requests, filter, from, queueItems)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -318,11 +343,12 @@ func (l *lane) sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// admitted says that e has passed the limiter, or needs it no more.
-func (l *lane) admitted() {
+// pickedUp says that an entry has passed the limiter, or needs it no more.
+func (l *lane) pickedUp() {
 	l.mu.Lock()
 	l.picked--
 	l.mu.Unlock()
+	l.kick()
 }
 
 // putBack returns an entry that was picked and not executed.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,7 @@ type partition struct {
 	intents *intentLog
 	marks   *checkpoints
 	feed    *broker.Feed
+	jumping atomic.Bool
 	fed     atomic.Uint64 // the newest request that the feed has handed on
 
 	mu    sync.Mutex
@@ -56,8 +58,8 @@ func newPartition(d *Dispatcher, n int, epoch uint64) *partition {
 	p.take, p.stopTake = context.WithCancelCause(context.Background())
 	p.work, p.stopWork = context.WithCancelCause(context.Background())
 	p.intents = &intentLog{
-		ctx: p.work, wg: &p.wg, js: d.cfg.JS, subject: broker.IntentSubject(n),
-		owner: d.cfg.ID, epoch: epoch, retry: 200 * time.Millisecond,
+		ctx: p.work, wg: &p.wg, js: d.cfg.JS, reader: d.reader, subject: broker.IntentSubject(n),
+		owner: d.owner.ID(), epoch: epoch, retry: 200 * time.Millisecond,
 	}
 	p.marks = &checkpoints{js: d.cfg.JS, n: n}
 	return p
@@ -65,34 +67,62 @@ func newPartition(d *Dispatcher, n int, epoch uint64) *partition {
 
 // run feeds the lanes from just after sequence from, until no more is taken.
 func (p *partition) run(from uint64) {
-	p.fed.Store(from)
+	p.feed = broker.NewFeed(p.d.cfg.JS, broker.Requests, broker.PartitionFilter(p.n), from+1, p.route)
+	p.feed.Log = p.log
 	p.wg.Go(func() {
-		p.feed = broker.NewFeed(p.d.cfg.JS, broker.Requests, broker.PartitionFilter(p.n), from+1, p.route)
-		if err := p.feed.Run(p.take); err != nil && p.take.Err() == nil {
-			p.fail(err)
-		}
+		p.feed.Run(p.take) // ends with p.take, and with nothing else
 	})
 	p.wg.Go(p.mark)
 }
 
 // route hands a request to its lane.
-func (p *partition) route(m *broker.Stored, _ uint64) {
-	s, err := broker.ParseStored(m.Subject)
+func (p *partition) route(m *broker.Stored, pending uint64) {
+	key, class, err := locate(m.Subject)
 	if err != nil { // the stream's own transform wrote it
 		p.log.Error("request on a strange subject", "seq", m.Seq, "error", err)
 		return
 	}
-	p.lane(laneKey{s.Provider, s.Account}).offer(classIndex(s.Class), m)
+	p.lane(key).offer(class, m)
 	p.fed.Store(m.Seq)
+	if pending > p.d.jumpLag && p.jumping.CompareAndSwap(false, true) {
+		p.wg.Go(p.jump)
+	}
 }
 
-func classIndex(c events.Class) int {
-	for i, known := range events.Classes {
-		if c == known {
-			return i
+// jump takes the feed to the end of the partition, so that a burst for one
+// account does not delay the others behind it. The lanes learn how far their
+// requests go, and read what the feed jumps over themselves.
+func (p *partition) jump() {
+	defer p.jumping.Store(false)
+	last, upTo, err := p.reader.LastPerSubject(p.take, broker.Requests, broker.PartitionFilter(p.n))
+	if err != nil {
+		p.log.Warn("feed does not jump", "error", err)
+		return
+	}
+	if upTo <= p.fed.Load() {
+		return
+	}
+	for subject, seq := range last {
+		if key, class, err := locate(subject); err == nil {
+			p.lane(key).skipTo(class, seq)
 		}
 	}
-	return 1
+	p.feed.Jump(upTo + 1)
+	p.log.Info("feed jumped", "to_seq", upTo)
+}
+
+// locate finds the lane and the class of a stored request by its subject.
+func locate(subject string) (laneKey, int, error) {
+	s, err := broker.ParseStored(subject)
+	if err != nil {
+		return laneKey{}, 0, err
+	}
+	key := laneKey{provider: s.Provider, account: s.Account}
+	class := slices.Index(events.Classes, s.Class)
+	if class < 0 {
+		key.oddClass, class = string(s.Class), 0
+	}
+	return key, class, nil
 }
 
 // lane returns the lane of an account, made on first use.
@@ -101,7 +131,9 @@ func (p *partition) lane(key laneKey) *lane {
 	defer p.mu.Unlock()
 	l := p.lanes[key]
 	if l == nil {
-		l = newLane(p, key, p.d.newAccount(key))
+		// All requests that the feed has handed on belong to lanes that are
+		// here, or have ended.
+		l = newLane(p, key, p.d.newAccount(key), p.fed.Load())
 		p.lanes[key] = l
 	}
 	return l
@@ -125,7 +157,7 @@ func (p *partition) begin(m *broker.Stored, class int) *entry {
 
 // mayCall reports whether the lease holds long enough to start a call.
 func (p *partition) mayCall() bool {
-	return p.take.Err() == nil && time.Now().Before(p.d.cfg.Deadline())
+	return p.take.Err() == nil && time.Now().Before(p.d.owner.Deadline())
 }
 
 // fail gives the partition up after an error that leaves its state unknown
@@ -135,24 +167,24 @@ func (p *partition) fail(err error) {
 		p.log.Warn("partition given up", "error", err)
 	}
 	p.stopTake(err)
-	p.d.giveUp(p.n)
+	p.d.owner.GiveUp(p.n)
 }
 
 // close stops taking requests, lets calls under way finish within the grace,
-// writes a last checkpoint, and returns when nothing of the partition runs.
-func (p *partition) close(grace time.Duration) {
+// writes a last checkpoint unless ctx is done, which says that the lease is
+// lost, and returns when nothing of the partition runs.
+func (p *partition) close(ctx context.Context, grace time.Duration) error {
 	p.stopTake(errStopping)
 	cut := time.AfterFunc(grace, func() { p.stopWork(errGrace) })
 	p.wg.Wait()
 	cut.Stop()
-	if context.Cause(p.take) == errStopping {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		if err := p.checkpoint(ctx); err != nil {
-			p.log.Warn("last checkpoint not written", "error", err)
-		}
-	}
 	p.stopWork(errStopping)
+	if context.Cause(p.take) != errStopping { // given up before: this is not its true state
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	return p.checkpoint(ctx)
 }
 
 // drop starts nothing more. Calls under way finish and their results are

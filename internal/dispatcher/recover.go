@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/ledger"
 )
@@ -66,6 +68,7 @@ func (p *partition) open(ctx context.Context) error {
 	if err := p.readResults(ctx, ck.Results); err != nil {
 		return err
 	}
+	p.fed.Store(ck.Feed)
 	for i := range ck.Lanes {
 		if err := p.restoreLane(ctx, &ck.Lanes[i]); err != nil {
 			return err
@@ -79,7 +82,7 @@ func (p *partition) open(ctx context.Context) error {
 }
 
 func (p *partition) readIntents(ctx context.Context, after uint64) error {
-	return broker.Replay(ctx, p.d.cfg.JS, broker.Intents, broker.IntentSubject(p.n), after+1, func(m *broker.Stored) error {
+	return p.reader.Replay(ctx, broker.Intents, broker.IntentSubject(p.n), after+1, func(m *broker.Stored) error {
 		g, err := ledger.DecodeIntents(m.Data)
 		if err != nil {
 			return fmt.Errorf("read intents at %d: %w", m.Seq, err)
@@ -95,7 +98,7 @@ func (p *partition) readIntents(ctx context.Context, after uint64) error {
 }
 
 func (p *partition) readResults(ctx context.Context, after uint64) error {
-	return broker.Replay(ctx, p.d.cfg.JS, broker.Results, broker.ResultFilter(p.n), after+1, func(m *broker.Stored) error {
+	return p.reader.Replay(ctx, broker.Results, broker.ResultFilter(p.n), after+1, func(m *broker.Stored) error {
 		r, err := ledger.DecodeResult(m.Data)
 		if err != nil {
 			return fmt.Errorf("read result at %d: %w", m.Seq, err)
@@ -123,7 +126,7 @@ func (p *partition) pastOf(seq uint64) *past {
 // restoreLane makes a lane stand where the checkpoint has it, then applies what
 // happened to its begun requests since.
 func (p *partition) restoreLane(ctx context.Context, m *laneMark) error {
-	l := p.lane(laneKey{m.Provider, m.Account})
+	l := p.lane(laneKey{m.Provider, m.Account, m.OddClass})
 	for i, q := range m.Queues {
 		l.queues[i].taken, l.queues[i].head, l.queues[i].skipped = q.Taken, q.Taken, q.Known
 	}
@@ -135,7 +138,7 @@ func (p *partition) restoreLane(ctx context.Context, m *laneMark) error {
 			continue
 		}
 		msg, err := p.reader.Get(ctx, broker.Requests, mark.Seq)
-		if errors.Is(err, broker.ErrNotFound) {
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			p.log.Error("a begun request has left the stream", "provider", m.Provider, "account", m.Account, "seq", mark.Seq)
 			continue
 		}

@@ -1,0 +1,413 @@
+package dispatcher
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tramhq/tram/internal/ledger"
+	"github.com/tramhq/tram/pkg/channels"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+func TestASendIsCalledOnceAndItsResultStored(t *testing.T) {
+	r := newRig(t)
+	r.start(nil)
+	seq := r.send("shop", events.Normal, "1", nil)
+	got := r.ends(seq)[0]
+	if got.State != events.StateAccepted || got.Evidence != events.Strong || got.Call != 1 || got.Attempt != 1 {
+		t.Errorf("got state %s evidence %s call %d attempt %d", got.State, got.Evidence, got.Call, got.Attempt)
+	}
+	if got.Request.Subject != "tram.send.fake.shop.normal" || got.Answer.Status != 200 {
+		t.Errorf("result carries request %q and status %d", got.Request.Subject, got.Answer.Status)
+	}
+	if n := len(r.desk.made()); n != 1 {
+		t.Errorf("%d calls, want 1", n)
+	}
+}
+
+func TestWhatCannotBeDoneIsRejectedWithoutACall(t *testing.T) {
+	r := newRig(t)
+	r.start(nil)
+	good, err := events.EncodeRequest(&events.Request{
+		Meta: events.Meta{ID: "x", Source: "/test"}, Kind: events.KindSend, Provider: "fake", Account: "shop", Class: events.Normal,
+		Send: &events.Send{Recipient: events.Recipient{Kind: events.ByPhone, Value: "09"}, Content: events.Content{Kind: events.ContentText, Text: "x"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct{ subject, reason, word string }{
+		{"tram.send.fake.nobody.normal", ReasonUnknownAccount, "bank, shop, slow"},
+		{"tram.send.nothing.shop.normal", ReasonUnknownProvider, "fake"},
+		{"tram.send.fake.shop.sometime", "", "class"},
+		{"tram.report.fake.shop.normal", "", "ce-type"},
+	}
+	var seqs []uint64
+	for i, tt := range tests {
+		m := good.Data
+		if tt.word == "ce-type" { // a send's envelope on a report's subject
+			seqs = append(seqs, r.publishAs(tt.subject, fmt.Sprint("r", i), events.KindSend.Type(), m))
+			continue
+		}
+		seqs = append(seqs, r.publish(tt.subject, fmt.Sprint("r", i), m))
+	}
+	bodies := [][]byte{{}, {0xdd, 0xff, 0xff, 0xff, 0xff}, {0xdf, 0xff, 0xff, 0xff, 0xff}, []byte(`{"json":1}`), good.Data[:len(good.Data)-3]}
+	for i, b := range bodies {
+		tests = append(tests, struct{ subject, reason, word string }{"", events.ReasonMalformed, ""})
+		seqs = append(seqs, r.publish("tram.send.fake.shop.bulk", fmt.Sprint("b", i), b))
+	}
+	for i, got := range r.ends(seqs...) {
+		if got.State != events.StateRejected || got.Dead != ledger.DeadEvent || got.Call != 0 {
+			t.Errorf("%s: state %s dead %q call %d", tests[i].subject, got.State, got.Dead, got.Call)
+		}
+		if tests[i].reason != "" && got.Why.Reason != tests[i].reason {
+			t.Errorf("%s: reason %q, want %q", tests[i].subject, got.Why.Reason, tests[i].reason)
+		}
+		if !strings.Contains(got.Why.Detail, tests[i].word) {
+			t.Errorf("%s: detail %q does not speak of %q", tests[i].subject, got.Why.Detail, tests[i].word)
+		}
+	}
+	if calls := r.desk.made(); len(calls) > 0 {
+		t.Errorf("the provider was called: %v", calls)
+	}
+}
+
+func TestVerdictsBecomeEnds(t *testing.T) {
+	r := newRig(t)
+	r.start(nil)
+	once := func(v channels.Verdict) func(int, call) (int, channels.Verdict) {
+		return func(n int, _ call) (int, channels.Verdict) {
+			if n == 1 {
+				return 200, v
+			}
+			return 200, channels.Verdict{Class: channels.OK, Evidence: events.Strong}
+		}
+	}
+	always := func(v channels.Verdict) func(int, call) (int, channels.Verdict) {
+		return func(int, call) (int, channels.Verdict) { return 200, v }
+	}
+	tests := []struct {
+		name    string
+		answer  func(int, call) (int, channels.Verdict)
+		policy  events.OnAmbiguous
+		state   events.State
+		calls   int
+		attempt int
+		reason  string
+	}{
+		{"retry once", once(channels.Verdict{Class: channels.Retry, Reason: "r"}), "", events.StateAccepted, 2, 2, ""},
+		{"retry for ever", always(channels.Verdict{Class: channels.Retry, Reason: "r"}), "", events.StateFailed, 3, 3, ReasonAttemptsExhausted},
+		{"a throttle costs no attempt", once(channels.Verdict{Class: channels.Throttled, Cooldown: 30}), "", events.StateAccepted, 2, 1, ""},
+		{"permanent", always(channels.Verdict{Class: channels.Permanent, Reason: "p"}), "", events.StateFailed, 1, 1, "p"},
+		{"ambiguous is held", always(channels.Verdict{Class: channels.Ambiguous, Reason: "a"}), "", events.StateUnknown, 1, 1, "a"},
+		{"ambiguous is resent", once(channels.Verdict{Class: channels.Ambiguous, Reason: "a"}), events.Resend, events.StateAccepted, 2, 2, ""},
+		{"ambiguous is assumed sent", always(channels.Verdict{Class: channels.Ambiguous, Reason: "a"}), events.AssumeSent, events.StateAccepted, 1, 1, "a"},
+		{"no verdict", always(channels.Verdict{}), "", events.StateUnknown, 1, 1, ""},
+		{"panic in judge", always(channels.Verdict{Reason: "panic"}), "", events.StateUnknown, 1, 1, ReasonPanic},
+	}
+	for i, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r.desk.mu.Lock()
+			r.desk.answer = tt.answer
+			r.desk.mu.Unlock()
+			id := fmt.Sprint("v", i)
+			got := r.ends(r.send("shop", events.Normal, id, func(s *events.Send) { s.OnAmbiguous = tt.policy }))[0]
+			if got.State != tt.state || got.Call != tt.calls || got.Attempt != tt.attempt || got.Why.Reason != tt.reason {
+				t.Errorf("got %s after %d calls, %d attempts, reason %q; want %s, %d, %d, %q",
+					got.State, got.Call, got.Attempt, got.Why.Reason, tt.state, tt.calls, tt.attempt, tt.reason)
+			}
+			if held := got.State == events.StateUnknown; held != (got.Dead == ledger.DeadUnknown) {
+				t.Errorf("state %s goes to dead letters %q", got.State, got.Dead)
+			}
+		})
+	}
+	t.Run("panic in prepare", func(t *testing.T) {
+		got := r.ends(r.send("shop", events.Normal, "pp", func(s *events.Send) { s.Content.Text = "panic in prepare" }))[0]
+		if got.State != events.StateRejected || got.Why.Reason != ReasonPanic || got.Call != 0 {
+			t.Errorf("got %s, reason %q, call %d", got.State, got.Why.Reason, got.Call)
+		}
+	})
+}
+
+func TestAThrottleSilencesTheWholeAccount(t *testing.T) {
+	r := newRig(t)
+	const cooldown = 700 * time.Millisecond
+	r.desk.answer = func(n int, c call) (int, channels.Verdict) {
+		if n == 1 && strings.HasPrefix(c.body, "09first") {
+			return 429, channels.Verdict{Class: channels.Throttled, Cooldown: cooldown.Milliseconds()}
+		}
+		return 200, channels.Verdict{Class: channels.OK}
+	}
+	r.start(nil)
+	first := r.send("slow", events.Normal, "first", nil)
+	r.eventually(5*time.Second, func() string {
+		if len(r.results()[first]) == 0 {
+			return "not throttled yet"
+		}
+		return ""
+	})
+	seqs := []uint64{first}
+	for i := range 10 {
+		seqs = append(seqs, r.send("slow", events.Urgent, fmt.Sprint("s", i), nil))
+	}
+	r.ends(seqs...)
+	calls := r.desk.made()
+	for _, c := range calls[1:] {
+		if gap := c.at.Sub(calls[0].at); gap < cooldown {
+			t.Errorf("call %s after the throttle, want %s of silence", gap, cooldown)
+		}
+	}
+}
+
+func TestARefusedCredentialStopsTheAccountAlone(t *testing.T) {
+	r := newRig(t)
+	r.desk.answer = func(_ int, c call) (int, channels.Verdict) {
+		if c.account == "shop" {
+			return 401, channels.Verdict{Class: channels.Auth, Reason: "credential"}
+		}
+		return 200, channels.Verdict{Class: channels.OK}
+	}
+	stop := r.start(func(c *Config) { c.Accounts[0].Concurrency = 1 })
+	var shop, bank []uint64
+	for i := range 20 {
+		shop = append(shop, r.send("shop", events.Normal, fmt.Sprint("a", i), nil))
+		bank = append(bank, r.send("bank", events.Normal, fmt.Sprint("b", i), nil))
+	}
+	r.ends(bank...)
+	tried := 0
+	for _, c := range r.desk.made() {
+		if c.account == "shop" {
+			tried++
+		}
+	}
+	if tried != 1 {
+		t.Errorf("%d calls with the refused credential, want 1", tried)
+	}
+	for _, seq := range shop {
+		if n := len(final(r.results()[seq])); n != 0 {
+			t.Errorf("request %d ended while its account waits for a credential", seq)
+		}
+	}
+	// With a good credential everything goes on.
+	stop()
+	r.desk.mu.Lock()
+	r.desk.answer = nil
+	r.desk.mu.Unlock()
+	r.start(nil)
+	for _, got := range r.ends(shop...) {
+		if got.State != events.StateAccepted {
+			t.Errorf("request %d: %s", got.Seq, got.State)
+		}
+	}
+}
+
+func TestPagesAreStepsOfOneRequest(t *testing.T) {
+	r := newRig(t)
+	r.desk.answer = func(_ int, c call) (int, channels.Verdict) {
+		next := map[string]string{"page 1": "2", "page 2": "3", "page 3": ""}[c.body]
+		return 200, channels.Verdict{Class: channels.OK, Next: next}
+	}
+	r.start(nil)
+	all := r.report("all", nil)
+	two := r.report("two", func(rep *events.Report) { rep.Page.MaxPages = 2 })
+	ends := r.ends(all, two)
+	if e := ends[0]; e.State != events.StateDone || e.Step != 3 || e.Stats != 6 || e.Records != 3 || e.Cursor != "3" {
+		t.Errorf("got %s at step %d, %d stats, %d records, cursor %q", e.State, e.Step, e.Stats, e.Records, e.Cursor)
+	}
+	if e := ends[1]; e.State != events.StateDone || e.Step != 2 || e.Stats != 4 {
+		t.Errorf("bounded: got %s at step %d, %d stats", e.State, e.Step, e.Stats)
+	}
+	if n := len(r.results()[all]); n != 3 {
+		t.Errorf("%d results, want one for each page", n)
+	}
+}
+
+func TestAnAnswerThatCannotBeParsedFailsTheReport(t *testing.T) {
+	r := newRig(t)
+	r.desk.answer = func(int, call) (int, channels.Verdict) {
+		return http.StatusTeapot, channels.Verdict{Class: channels.OK}
+	}
+	r.start(nil)
+	got := r.ends(r.report("tea", nil))[0]
+	if got.State != events.StateFailed || got.Why.Reason != ReasonUnreadableAnswer || got.Dead != ledger.DeadAnswer || got.Parse {
+		t.Errorf("got %s, reason %q, dead %q, parse %v", got.State, got.Why.Reason, got.Dead, got.Parse)
+	}
+}
+
+func TestExpiredRequestsAreNeverCalled(t *testing.T) {
+	r := newRig(t)
+	r.start(nil)
+	late := r.send("shop", events.Urgent, "late", func(s *events.Send) { s.ExpiresAtMS = time.Now().Add(-time.Second).UnixMilli() })
+	fine := r.send("shop", events.Urgent, "fine", func(s *events.Send) { s.ExpiresAtMS = time.Now().Add(time.Minute).UnixMilli() })
+	ends := r.ends(late, fine)
+	if ends[0].State != events.StateExpired || ends[0].Why.Reason != ReasonExpired || ends[0].Answer != nil {
+		t.Errorf("got %s, reason %q", ends[0].State, ends[0].Why.Reason)
+	}
+	if ends[1].State != events.StateAccepted {
+		t.Errorf("got %s", ends[1].State)
+	}
+	if n := len(r.desk.made()); n != 1 {
+		t.Errorf("%d calls, want 1", n)
+	}
+}
+
+func TestABlockedAccountDelaysNobodyAndLosesNothing(t *testing.T) {
+	r := newRig(t)
+	r.desk.hold = make(chan struct{})
+	r.start(func(c *Config) {
+		c.CallTimeout = 20 * time.Second
+		c.Accounts[0].Concurrency = 2
+	})
+	// Far more than the queue holds: the lane falls behind and reads on later.
+	const backlog = 10 * queueItems
+	var shop []uint64
+	for i := range backlog {
+		shop = append(shop, r.send("shop", events.Bulk, fmt.Sprint("x", i), nil))
+	}
+	urgent := r.send("shop", events.Urgent, "urgent", nil)
+	r.eventually(5*time.Second, func() string {
+		if n := len(r.desk.made()); n != 2 {
+			return fmt.Sprintf("%d calls under way, want 2", n)
+		}
+		return ""
+	})
+	hold := r.desk.hold
+	r.desk.mu.Lock()
+	r.desk.hold = nil
+	r.desk.mu.Unlock()
+	r.ends(r.send("bank", events.Bulk, "bank", nil)) // while the other is blocked
+	close(hold)
+	r.ends(append(shop, urgent)...)
+	if again := r.desk.twice(); again != nil {
+		t.Errorf("called twice: %v", again)
+	}
+	calls := r.desk.made()
+	i := slices.IndexFunc(calls, func(c call) bool { return strings.HasPrefix(c.body, "09urgent ") })
+	if i > 6 { // two under way, the bank's, and what had been picked
+		t.Errorf("the urgent send was call number %d", i+1)
+	}
+}
+
+func TestARestartGoesOnWhereItWas(t *testing.T) {
+	r := newRig(t)
+	var seqs []uint64
+	stop := r.start(nil)
+	for i := range 100 {
+		seqs = append(seqs, r.send("slow", events.Normal, fmt.Sprint("n", i), nil))
+		if i%25 == 24 {
+			r.ends(seqs[:i/2]...)
+			stop()
+			stop = r.start(nil)
+		}
+	}
+	for _, got := range r.ends(seqs...) {
+		if got.State != events.StateAccepted {
+			t.Errorf("request %d: %s (%s)", got.Seq, got.State, got.Why.Reason)
+		}
+	}
+	if again := r.desk.twice(); again != nil {
+		t.Errorf("called twice: %v", again)
+	}
+}
+
+func TestTheFeedJumpsOverABurst(t *testing.T) {
+	r := newRigOf(t, 1)
+	stop := r.start(nil)
+	var seqs []uint64
+	for i := range 30 { // history that a lane must not read again
+		seqs = append(seqs, r.send("shop", events.Bulk, fmt.Sprint("old", i), nil))
+	}
+	r.ends(seqs...)
+	stop()
+	for i := range 500 {
+		seqs = append(seqs, r.send("shop", events.Bulk, fmt.Sprint("new", i), nil))
+	}
+	r.desk.hold = make(chan struct{})
+	d := r.dispatcher(r.b.Conn, nil)
+	d.jumpLag = 20
+	r.run(d)
+	r.eventually(5*time.Second, func() string {
+		if len(r.desk.made()) < 40 {
+			return "the burst has not begun"
+		}
+		return ""
+	})
+	bank := r.send("bank", events.Normal, "bank", nil)
+	r.eventually(5*time.Second, func() string {
+		if !slices.ContainsFunc(r.desk.made(), func(c call) bool { return c.account == "bank" }) {
+			return "the burst of another account holds this one up"
+		}
+		return ""
+	})
+	close(r.desk.hold)
+	for _, got := range r.ends(append(seqs, bank)...) {
+		if got.State != events.StateAccepted {
+			t.Errorf("request %d: %s (%s)", got.Seq, got.State, got.Why.Reason)
+		}
+	}
+	if again := r.desk.twice(); again != nil {
+		t.Errorf("called twice: %v", again)
+	}
+}
+
+// A dispatcher whose connection is cut cannot renew its lease and cannot store
+// what its calls came to. The one that takes over says unknown about those, and
+// calls the rest.
+func TestTakeOverFromADispatcherThatIsCutOff(t *testing.T) {
+	r := newRig(t)
+	lost := r.b.Connect()
+	r.desk.hold = make(chan struct{})
+	a := r.dispatcher(lost, nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+
+	var seqs []uint64
+	for i := range 50 {
+		seqs = append(seqs, r.send("shop", events.Normal, fmt.Sprint("c", i), nil))
+	}
+	for i := range 3 {
+		seqs = append(seqs, r.report(fmt.Sprint("rep", i), nil))
+	}
+	underWay := 0
+	r.eventually(5*time.Second, func() string {
+		if underWay = len(r.desk.made()); underWay < 16 {
+			return fmt.Sprintf("%d calls under way, want 16", underWay)
+		}
+		return ""
+	})
+	lost.Close()
+	r.desk.mu.Lock()
+	hold := r.desk.hold
+	r.desk.hold = nil
+	r.desk.mu.Unlock()
+	r.start(nil)
+	unknown := 0
+	for _, got := range r.ends(seqs...) {
+		switch got.State {
+		case events.StateUnknown:
+			unknown++
+			if got.Why.Reason != ReasonWorkerDied {
+				t.Errorf("unknown because of %q", got.Why.Reason)
+			}
+		case events.StateAccepted, events.StateDone:
+		default:
+			t.Errorf("request %d: %s (%s)", got.Seq, got.State, got.Why.Reason)
+		}
+	}
+	if unknown == 0 || unknown > underWay {
+		t.Errorf("%d ended as unknown, %d were under way", unknown, underWay)
+	}
+	for _, body := range r.desk.twice() {
+		if !strings.HasPrefix(body, "page ") { // reads may be repeated
+			t.Errorf("called twice: %s", body)
+		}
+	}
+	close(hold)
+	cancel()
+	<-done
+}

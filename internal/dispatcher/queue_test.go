@@ -1,0 +1,85 @@
+package dispatcher
+
+import (
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/tramhq/tram/internal/broker"
+)
+
+// Whatever the order in which the feed offers, the lane takes and the lane
+// catches up from the stream: every request is taken once, in order.
+func TestQueueTakesEveryRequestOnceInOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var (
+			q      queue
+			stream []*broker.Stored // what the broker has
+			fed    int              // how much of it the feed has offered
+			got    []uint64
+			size   = rapid.SampledFrom([]int{10, 100_000}).Draw(t, "size")
+		)
+		catchUp := func() {
+			for _, m := range stream {
+				if m.Seq > q.head && !q.full() {
+					q.push(m)
+				}
+			}
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"publish": func(t *rapid.T) {
+				for range rapid.IntRange(1, 100).Draw(t, "n") {
+					seq := uint64(3*len(stream) + 1) // other accounts' requests lie between
+					stream = append(stream, &broker.Stored{Seq: seq, Data: make([]byte, size)})
+				}
+			},
+			"feed": func(t *rapid.T) {
+				for range rapid.IntRange(1, 100).Draw(t, "n") {
+					if fed < len(stream) {
+						q.offer(stream[fed])
+						fed++
+					}
+				}
+			},
+			"take": func(t *rapid.T) {
+				for range rapid.IntRange(1, 100).Draw(t, "n") {
+					if q.peek() == nil && q.behind() {
+						catchUp()
+					}
+					if q.peek() != nil {
+						got = append(got, q.take().Seq)
+					}
+				}
+			},
+			"": func(t *rapid.T) {
+				if q.bytes > queueBytes+size {
+					t.Fatalf("queue holds %d bytes", q.bytes)
+				}
+				if n := len(q.items); n > queueItems {
+					t.Fatalf("queue holds %d requests", n)
+				}
+			},
+		})
+		for fed < len(stream) {
+			q.offer(stream[fed])
+			fed++
+		}
+		for !q.idle() {
+			if q.peek() == nil {
+				catchUp()
+			}
+			got = append(got, q.take().Seq)
+		}
+		var want []uint64
+		for _, m := range stream {
+			want = append(want, m.Seq)
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("took %v, want %v", got, want)
+		}
+		if q.taken != q.known() {
+			t.Fatalf("taken up to %d, known up to %d", q.taken, q.known())
+		}
+	})
+}
