@@ -3,6 +3,7 @@ package sandbox
 import (
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -140,9 +141,7 @@ func facebookCombinations(breakdowns []string) []map[string]string {
 		for _, dims := range all {
 			for _, v := range facebookDimensions[b] {
 				with := map[string]string{b: v}
-				for name, value := range dims {
-					with[name] = value
-				}
+				maps.Copy(with, dims)
 				longer = append(longer, with)
 			}
 		}
