@@ -20,7 +20,6 @@ type broker struct {
 	js  jetstream.JetStream
 	dir string
 	srv *server.Server
-	url string
 }
 
 // newBroker starts a broker with the streams and the directory that other

@@ -1,7 +1,6 @@
 package events
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -188,7 +187,10 @@ func (f *faults) takes(form string, given map[string][]string, needs, takes []st
 		if slices.ContainsFunc(all, func(entry string) bool { return covers(entry, path) }) {
 			continue
 		}
-		field := cmp.Or(plain(path), "filters.*")
+		field := path
+		if name, ok := strings.CutPrefix(path, "filters."); ok && plain(name) == "" {
+			field = "filters.*"
+		}
 		if len(all) == 0 {
 			f.add(field, "%s takes no fields", form)
 		} else {

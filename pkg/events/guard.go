@@ -133,7 +133,7 @@ func readHead(b []byte) (h head, ok bool) {
 	case c <= 0xbf:
 		return head{headText, 1, uint32(c & 0x1f)}, true
 	}
-	f := heads[c-0xc0]
+	f := heads[c]
 	h = head{kind: f.kind, size: 1 + f.width, n: f.n}
 	if f.kind == "" || len(b) < h.size {
 		return h, false
@@ -152,42 +152,42 @@ func readHead(b []byte) (h head, ok bool) {
 	return h, true
 }
 
-// heads describes the codes from 0xc0 to 0xdf: how many bytes of length follow
-// and how many bytes of contents come on top of it.
-var heads = [32]struct {
+// heads describes the codes from 0xc0 on that have no number in themselves: how
+// many bytes of length follow, and how many bytes of contents come on top of it.
+var heads = [0xe0]struct {
 	kind  headKind
 	width int
 	n     uint32
 }{
-	0xc0 - 0xc0: {headNil, 0, 0},
-	0xc2 - 0xc0: {headBool, 0, 0},
-	0xc3 - 0xc0: {headBool, 0, 0},
-	0xc4 - 0xc0: {headBinary, 1, 0},
-	0xc5 - 0xc0: {headBinary, 2, 0},
-	0xc6 - 0xc0: {headBinary, 4, 0},
-	0xc7 - 0xc0: {headExt, 1, 1},
-	0xc8 - 0xc0: {headExt, 2, 1},
-	0xc9 - 0xc0: {headExt, 4, 1},
-	0xca - 0xc0: {headFloat, 0, 4},
-	0xcb - 0xc0: {headFloat, 0, 8},
-	0xcc - 0xc0: {headInt, 0, 1},
-	0xcd - 0xc0: {headInt, 0, 2},
-	0xce - 0xc0: {headInt, 0, 4},
-	0xcf - 0xc0: {headInt, 0, 8},
-	0xd0 - 0xc0: {headInt, 0, 1},
-	0xd1 - 0xc0: {headInt, 0, 2},
-	0xd2 - 0xc0: {headInt, 0, 4},
-	0xd3 - 0xc0: {headInt, 0, 8},
-	0xd4 - 0xc0: {headExt, 0, 2},
-	0xd5 - 0xc0: {headExt, 0, 3},
-	0xd6 - 0xc0: {headExt, 0, 5},
-	0xd7 - 0xc0: {headExt, 0, 9},
-	0xd8 - 0xc0: {headExt, 0, 17},
-	0xd9 - 0xc0: {headText, 1, 0},
-	0xda - 0xc0: {headText, 2, 0},
-	0xdb - 0xc0: {headText, 4, 0},
-	0xdc - 0xc0: {headList, 2, 0},
-	0xdd - 0xc0: {headList, 4, 0},
-	0xde - 0xc0: {headMap, 2, 0},
-	0xdf - 0xc0: {headMap, 4, 0},
+	0xc0: {headNil, 0, 0},
+	0xc2: {headBool, 0, 0},
+	0xc3: {headBool, 0, 0},
+	0xc4: {headBinary, 1, 0},
+	0xc5: {headBinary, 2, 0},
+	0xc6: {headBinary, 4, 0},
+	0xc7: {headExt, 1, 1},
+	0xc8: {headExt, 2, 1},
+	0xc9: {headExt, 4, 1},
+	0xca: {headFloat, 0, 4},
+	0xcb: {headFloat, 0, 8},
+	0xcc: {headInt, 0, 1},
+	0xcd: {headInt, 0, 2},
+	0xce: {headInt, 0, 4},
+	0xcf: {headInt, 0, 8},
+	0xd0: {headInt, 0, 1},
+	0xd1: {headInt, 0, 2},
+	0xd2: {headInt, 0, 4},
+	0xd3: {headInt, 0, 8},
+	0xd4: {headExt, 0, 2},
+	0xd5: {headExt, 0, 3},
+	0xd6: {headExt, 0, 5},
+	0xd7: {headExt, 0, 9},
+	0xd8: {headExt, 0, 17},
+	0xd9: {headText, 1, 0},
+	0xda: {headText, 2, 0},
+	0xdb: {headText, 4, 0},
+	0xdc: {headList, 2, 0},
+	0xdd: {headList, 4, 0},
+	0xde: {headMap, 2, 0},
+	0xdf: {headMap, 4, 0},
 }

@@ -151,7 +151,7 @@ func mean(t testing.TB, v vector) meaning {
 	for k, val := range v.Headers {
 		h[k] = strings.Split(val, "\n") // two values of one header stand on two lines
 	}
-	s, err := events.ParseSubject(v.Subject)
+	s, _ := events.ParseSubject(v.Subject)
 	if slices.Contains(events.EventKinds, s.Kind) {
 		e, err := events.DecodeEvent(v.Subject, h, body)
 		if err != nil {
