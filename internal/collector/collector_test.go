@@ -207,6 +207,51 @@ func (g *rig) count(stream string) int {
 	return int(s.CachedInfo().State.Msgs)
 }
 
+// A collector that is cut off in the middle has acknowledged no result of which
+// an event is missing.
+func TestRun_IsCutOff(t *testing.T) {
+	g := newRig(t)
+	for i := range uint64(100) {
+		g.store(page(t, i, 1, 20))
+	}
+	c := g.config()
+	c.Grace, c.Window = time.Nanosecond, 8
+	for range 8 {
+		stop := g.run(c)
+		before := g.count(broker.Events)
+		var cons jetstream.Consumer
+		g.eventually(10*time.Second, "some events are there", func(ctx context.Context) bool {
+			var err error
+			cons, err = g.JS.Consumer(ctx, broker.Results, collector.Durable)
+			n := g.count(broker.Events)
+			return err == nil && (n > before || n == 100*21)
+		})
+		stop()
+		info, err := cons.Info(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored := make(map[string]bool)
+		for _, m := range g.read(broker.Events) {
+			stored[m.Headers().Get(events.HeaderMsgID)] = true
+		}
+		for seq := range info.AckFloor.Stream {
+			for _, m := range g.each[seq] {
+				if !stored[m.Header.Get(events.HeaderMsgID)] {
+					t.Fatalf("result %d is acknowledged, %s is missing", seq+1, m.Subject)
+				}
+			}
+		}
+		// What was on its way would come again only after the ack wait.
+		if err := g.JS.DeleteConsumer(t.Context(), broker.Results, collector.Durable); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.run(g.config())
+	g.collected()
+	g.check()
+}
+
 func TestRun_StopsWhileTheBrokerIsAway(t *testing.T) {
 	g := newRig(t)
 	c := g.config()

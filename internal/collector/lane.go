@@ -131,13 +131,15 @@ func (l *lane) settle() {
 			continue
 		}
 		switch {
+		case l.work.Err() != nil:
+			// Given up: events may be missing among those that came here.
 		case stored:
 			// If this is lost the result comes again, and the broker knows its
 			// events by their ids.
 			if err := p.last.Ack(); err != nil {
 				l.Log.Warn("result not acknowledged, it will come again", "error", err)
 			}
-		case l.work.Err() == nil:
+		default:
 			_ = p.last.NakWithDelay(refusedDelay) // if this is lost, it comes again sooner
 		}
 		stored = true

@@ -26,6 +26,7 @@ type rig struct {
 	*brokertest.Broker
 	t    testing.TB
 	want map[string]*nats.Msg // by Nats-Msg-Id
+	each [][]*nats.Msg        // by sequence in RESULTS, from 1
 }
 
 func newRig(t testing.TB) *rig {
@@ -49,6 +50,7 @@ func (g *rig) store(r *ledger.Result) {
 	for _, m := range msgs {
 		g.want[m.Header.Get(events.HeaderMsgID)] = m
 	}
+	g.each = append(g.each, msgs)
 }
 
 func (g *rig) storeRaw(provider, acct string, data []byte, id string) {
