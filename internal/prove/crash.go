@@ -122,12 +122,14 @@ func (s *stage) publishSends(ctx context.Context, n int) error {
 				Content:   events.Content{Kind: events.ContentText, Text: "Đơn hàng của bạn đã được xác nhận"},
 			},
 		}
+		// A dispatcher that has just been started has yet to tell the directory.
+		var refusal error
 		err := until(ctx, 10*time.Second, "the directory", func() (bool, error) {
-			_, err := pub.Publish(ctx, r)
-			return err == nil, nil
+			_, refusal = pub.Publish(ctx, r)
+			return refusal == nil, alive(s.running...)
 		})
 		if err != nil {
-			return err
+			return fmt.Errorf("%w: %w", err, refusal)
 		}
 	}
 	return nil

@@ -77,6 +77,7 @@ func newStage(ctx context.Context, seed uint64) (s *stage, err error) {
 	}
 	config := fmt.Sprintf(`
 nats: {url: %q}
+http: {dial_timeout: 1s}
 dispatcher: {call_timeout: 3s, grace: 5s}
 accounts:
   - provider: caresoft
