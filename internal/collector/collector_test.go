@@ -172,13 +172,13 @@ func TestRun_ConsumerIsDeleted(t *testing.T) {
 // there for the next one. Nothing is lost or told twice.
 func TestRun_StopsUnderLoad(t *testing.T) {
 	g := newRig(t)
-	g.storeSends(1, 3000)
+	g.storeSends(1, 1500)
 	for range 5 {
 		stop := g.run(g.config())
 		before := g.count(broker.Events)
 		g.eventually(10*time.Second, "some events are there", func(context.Context) bool {
 			n := g.count(broker.Events)
-			return n > before || n == 3000
+			return n > before || n == 1500
 		})
 		begun := time.Now()
 		stop()
@@ -194,7 +194,7 @@ func TestRun_StopsUnderLoad(t *testing.T) {
 		}
 	}
 	g.run(g.config())
-	g.eventually(40*time.Second, "all events are there", func(context.Context) bool { return g.count(broker.Events) == 3000 })
+	g.eventually(40*time.Second, "all events are there", func(context.Context) bool { return g.count(broker.Events) == 1500 })
 	g.check()
 }
 
