@@ -59,29 +59,42 @@ type Config struct {
 // done; a server that refuses the client is an error at once. After that the
 // connection restores itself for ever.
 func Connect(ctx context.Context, c Config) (*nats.Conn, error) {
-	opts, err := c.options()
-	if err != nil {
-		return nil, fmt.Errorf("connect to broker: %w", err)
-	}
-	nc, err := nats.Connect(strings.Join(c.servers(), ","), opts...)
-	if err != nil {
-		return nil, fmt.Errorf("connect to broker: %w", err)
-	}
-	status := nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
-	defer nc.RemoveStatusListener(status)
-	for !nc.IsConnected() {
-		select {
-		case <-status:
-			if nc.IsClosed() {
-				return nil, fmt.Errorf("connect to broker: %w", cmp.Or(nc.LastError(), nats.ErrConnectionClosed))
-			}
-		case <-ctx.Done():
-			err := fmt.Errorf("connect to broker: %w: %w", context.Cause(ctx), cmp.Or(nc.LastError(), nats.ErrNoServers))
-			nc.Close()
-			return nil, err
+	opts := nats.GetDefaultOptions()
+	opts.Servers = c.servers()
+	all, err := c.options()
+	for _, o := range all {
+		if err == nil {
+			err = o(&opts)
 		}
 	}
-	return nc, nil
+	if err != nil {
+		return nil, fmt.Errorf("connect to broker: %w", err)
+	}
+	for {
+		nc, err := opts.Connect()
+		if err == nil {
+			return nc, nil
+		}
+		if refused(err) {
+			return nil, fmt.Errorf("connect to broker: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("connect to broker: %w: %w", context.Cause(ctx), err)
+		case <-time.After(opts.ReconnectWait):
+		}
+	}
+}
+
+// refused reports whether err is the server's word about the client, which
+// another try would not change.
+func refused(err error) bool {
+	for _, e := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // JetStream returns the JetStream of nc with a limit on how long an
@@ -105,7 +118,10 @@ func (c Config) servers() []string {
 func (c Config) options() ([]nats.Option, error) {
 	for i, u := range c.servers() {
 		// The client's own error would quote the URL, and what it has before the @.
-		if p, err := url.Parse(u); err != nil || p.Host == "" && p.Opaque == "" || strings.Contains(u, ",") {
+		if !strings.Contains(u, "://") {
+			u = "nats://" + u // as the client does
+		}
+		if p, err := url.Parse(u); err != nil || p.Host == "" || strings.Contains(u, ",") {
 			return nil, fmt.Errorf("url %d is not of the form nats://host:port", i+1)
 		}
 	}
@@ -118,7 +134,6 @@ func (c Config) options() ([]nats.Option, error) {
 	opts := []nats.Option{
 		nats.Name(cmp.Or(c.Name, "tram")),
 		nats.MaxReconnects(-1),
-		nats.RetryOnFailedConnect(true),
 		nats.IgnoreAuthErrorAbort(), // credentials are rotated while servers restart
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(250*time.Millisecond, time.Second),
