@@ -29,9 +29,13 @@ func (b *broker) emit(t *testing.T, account, id string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.js.PublishMsg(t.Context(), m); err != nil {
-		t.Fatal(err)
-	}
+	// A client that has not noticed a restart yet writes to a dead connection.
+	until(t, func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := b.js.PublishMsg(ctx, m)
+		return err == nil
+	})
 }
 
 // A reader subscribes in the background and tells what it gets.
@@ -241,7 +245,6 @@ func TestSubscribe_Restart(t *testing.T) {
 	if err := b.start(b.stop()); err != nil {
 		t.Fatal(err)
 	}
-	until(t, b.js.Conn().IsConnected)
 	b.emit(t, "main", "2")
 	for _, r := range []*reader{named, unnamed} {
 		// What was handled just before the crash may come again.
