@@ -144,6 +144,12 @@ func (d *decision) again(p policy) {
 	d.why.Reason = ReasonAttemptsExhausted
 }
 
+// unreadable ends a report or command whose answer says yes but cannot be used.
+func (d *decision) unreadable(detail string, status int) {
+	d.state, d.dead, d.parse = events.StateFailed, ledger.DeadAnswer, false
+	d.why = events.Why{Class: string(channels.Permanent), Reason: ReasonUnreadableAnswer, Detail: detail, HTTPStatus: status}
+}
+
 // ambiguous repeats what may be repeated. A send may not, unless its event
 // says so: nobody must get a message twice because an answer was lost.
 func (d *decision) ambiguous(p policy) {

@@ -226,6 +226,21 @@ func TestPagesAreStepsOfOneRequest(t *testing.T) {
 	}
 }
 
+func TestEachPageHasItsOwnAttempts(t *testing.T) {
+	r := newRig(t)
+	r.desk.answer = func(n int, c call) (int, channels.Verdict) {
+		if n < 3 { // every page works at its last attempt only
+			return 503, channels.Verdict{Class: channels.Retry, Reason: "unavailable"}
+		}
+		next := map[string]string{"page 1": "2", "page 2": "3", "page 3": "4", "page 4": ""}[c.body]
+		return 200, channels.Verdict{Class: channels.OK, Next: next}
+	}
+	r.start(nil)
+	if e := r.ends(r.report("bumpy", nil))[0]; e.State != events.StateDone || e.Step != 4 || e.Attempt != 3 || e.Call != 12 {
+		t.Errorf("got %s at step %d, attempt %d, call %d", e.State, e.Step, e.Attempt, e.Call)
+	}
+}
+
 func TestAnAnswerThatCannotBeParsedFailsTheReport(t *testing.T) {
 	r := newRig(t)
 	r.desk.answer = func(int, call) (int, channels.Verdict) {

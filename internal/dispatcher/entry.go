@@ -39,6 +39,12 @@ type entry struct {
 // firstStep starts e from the beginning.
 func firstStep() channels.Step { return channels.Step{Number: 1} }
 
+// next moves e on to its next step, which has all its attempts before it.
+func (e *entry) next(cursor string) {
+	e.step = channels.Step{Number: e.step.Number + 1, Cursor: cursor}
+	e.attempts = 0
+}
+
 // retries orders waiting entries by time; it implements heap.Interface.
 type retries []*entry
 
@@ -92,7 +98,7 @@ func (e *entry) adopt(r *ledger.Result) decision {
 	e.doubt = false
 	switch r.State {
 	case "":
-		e.step = channels.Step{Number: r.Step + 1, Cursor: r.Next}
+		e.next(r.Next)
 	case events.StateDeferred:
 		e.retryAt = time.UnixMilli(r.RetryAtMS)
 		return decision{state: r.State, retryIn: time.Until(e.retryAt)}

@@ -222,12 +222,12 @@ func (x *execution) conclude(call *channels.Call, ans *channels.Answer, v channe
 	e.warnings = append(e.warnings, v.Warnings...)
 	if d.parse && e.req.Kind != events.KindSend {
 		if err := x.count(ans); err != nil {
-			d.state, d.dead, d.parse = events.StateFailed, ledger.DeadAnswer, false
-			d.why = events.Why{Class: string(channels.Permanent), Reason: ReasonUnreadableAnswer, Detail: err.Error(), HTTPStatus: ans.Status}
+			d.unreadable(err.Error(), ans.Status)
 		} else if last := lastPage(e.req, e.step); last && d.state == "" {
 			d.state = success(e.req.Kind)
 		}
 	}
+	x.fit(ans, &d)
 	now := time.Now()
 	r := e.result(now)
 	r.Answer, r.State, r.Why, r.Evidence, r.Dead = ans, d.state, d.why, d.evidence, d.dead
@@ -246,10 +246,27 @@ func (x *execution) conclude(call *channels.Call, ans *channels.Answer, v channe
 		"seq", e.msg.Seq, "call", e.calls, "status", ans.Status, "failure", ans.Failure, "class", v.Class, "reason", v.Reason,
 		"state", d.state, "took_us", ans.TookUS)
 	x.store(r, d)
-	if d.state == "" {
-		e.step = channels.Step{Number: e.step.Number + 1, Cursor: v.Next}
+	if d.state == "" && !x.lost {
+		e.next(v.Next)
 	}
 }
+
+// fit makes the answer small enough to be stored with its request. The body of
+// an answer that holds events cannot be cut: it is then unreadable.
+func (x *execution) fit(ans *channels.Answer, d *decision) {
+	room := int(x.p.d.cfg.JS.Conn().MaxPayload()) - len(x.e.msg.Data) - resultOverhead
+	if len(ans.Body) <= room {
+		return
+	}
+	ans.Body = ans.Body[:min(len(ans.Body), 4<<10, max(room, 0))]
+	if d.parse && x.e.req.Kind != events.KindSend {
+		d.unreadable("the answer is too large to be stored: ask for less at once, or raise the broker's max_payload", ans.Status)
+	}
+}
+
+// resultOverhead is room for everything in a result but the bodies of answer
+// and request: their headers, the verdict, a cursor.
+const resultOverhead = 64 << 10
 
 // lastPage reports whether the request asked for no more pages than this.
 func lastPage(r *events.Request, s channels.Step) bool {
