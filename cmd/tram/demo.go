@@ -9,7 +9,7 @@ import (
 )
 
 // demoStats is how many stats the demo prints; the rest it counts.
-const demoStats = 6
+const demoStats = 3
 
 // demo publishes one send and one report request to the sandbox and prints
 // what becomes of them. It waits for no longer than ctx.
