@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -160,26 +159,18 @@ func (d *Dispatcher) newAccount(key laneKey) *account {
 	return newAccount(a, d.provider(key.provider), c, d.log)
 }
 
-// whyUnknown says in words why an account cannot be asked for anything.
-func (d *Dispatcher) whyUnknown(key laneKey) (reason, detail string) {
-	if d.provider(key.provider) == nil {
-		var known []string
-		for _, p := range d.cfg.Providers {
-			known = append(known, p.Name())
-		}
-		return ReasonUnknownProvider, fmt.Sprintf("provider %q is unknown; there are %s", key.provider, strings.Join(known, ", "))
-	}
+// whyUnknown says, in the library's words, why an account cannot be asked for
+// anything.
+func (d *Dispatcher) whyUnknown(kind events.Kind, key laneKey) (reason, detail string) {
+	reason = ReasonUnknownProvider
 	var known []string
 	for k := range d.accounts {
+		known = append(known, k.provider+"."+k.account)
 		if k.provider == key.provider {
-			known = append(known, k.account)
+			reason = ReasonUnknownAccount
 		}
 	}
-	if len(known) == 0 {
-		return ReasonUnknownAccount, fmt.Sprintf("account %q is unknown: no account of %s is configured", key.account, key.provider)
-	}
-	slices.Sort(known)
-	return ReasonUnknownAccount, fmt.Sprintf("account %q of %s is unknown; there are %s", key.account, key.provider, strings.Join(known, ", "))
+	return reason, events.UnknownAccount(kind, key.provider, key.account, known).Error()
 }
 
 // Open implements [Partitions].

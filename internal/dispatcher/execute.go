@@ -118,10 +118,10 @@ func (x *execution) decode() bool {
 	}
 	x.e.req = req
 	if x.l.acct == nil {
-		x.refuse(x.p.d.whyUnknown(x.l.key))
+		x.refuse(x.p.d.whyUnknown(req.Kind, x.l.key))
 		return false
 	}
-	if err := errors.Join(req.Validate(), x.l.acct.contract.Check(req)); err != nil {
+	if err := x.l.acct.contract.Check(req); err != nil {
 		x.refuse(ReasonInvalidRequest, err.Error())
 		return false
 	}
