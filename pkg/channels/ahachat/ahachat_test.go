@@ -24,7 +24,11 @@ const (
 	blockName = "ahachat_block_name=Khuy%E1%BA%BFn%20m%C3%A3i%20%26%2050%25"
 )
 
-func TestProvider(t *testing.T) {
+func TestProvider(t *testing.T) { channelstest.Run(t, ahachat.New(), suite(t)) }
+
+func FuzzAnswers(f *testing.F) { channelstest.Fuzz(f, ahachat.New(), suite(f)) }
+
+func suite(t testing.TB) channelstest.Suite {
 	sent := func(name string, s events.Send, path, query string, warnings ...string) channelstest.Case {
 		return channelstest.Case{Name: name, Request: events.Request{Send: &s}, Exchanges: []channelstest.Exchange{{
 			Want:    channelstest.Wire{Path: path, Query: query, Warnings: warnings},
@@ -99,7 +103,7 @@ func TestProvider(t *testing.T) {
 		cases = append(cases, refused("attribute "+strings.ReplaceAll(name, "\x00", "NUL"), "attributes[0].name",
 			events.Send{Recipient: toPhone, Content: block, Attributes: attributes(name, "x")}))
 	}
-	channelstest.Run(t, ahachat.New(), channelstest.Suite{Account: account, Cases: cases})
+	return channelstest.Suite{Account: account, Cases: cases}
 }
 
 func TestContract_NamesWhatIsMissing(t *testing.T) {

@@ -33,7 +33,11 @@ var (
 
 func text(s string) events.Content { return events.Content{Kind: events.ContentText, Text: s} }
 
-func TestProvider(t *testing.T) {
+func TestProvider(t *testing.T) { channelstest.Run(t, caresoft.New(), suite(t)) }
+
+func FuzzAnswers(f *testing.F) { channelstest.Fuzz(f, caresoft.New(), suite(f)) }
+
+func suite(t testing.TB) channelstest.Suite {
 	file := func(name string) string { return channelstest.File(t, "testdata/"+name) }
 	statusOK := file("user_status.json")
 	sent := func(name string, s events.Send, body string) channelstest.Case {
@@ -60,7 +64,7 @@ func TestProvider(t *testing.T) {
 	goesOn := channels.Verdict{Class: channels.OK, Next: "send", ProviderCode: "ok"}
 	thenSent := channelstest.Exchange{Want: wantHello, Reply: channelstest.Reply{Body: file("send_message.json")}, Verdict: created}
 
-	channelstest.Run(t, caresoft.New(), channelstest.Suite{
+	return channelstest.Suite{
 		Account:  account,
 		Envelope: []string{"/code"},
 		Instead:  map[string]channels.Class{"caresoft.user_status": channels.Retry},
@@ -168,7 +172,7 @@ func TestProvider(t *testing.T) {
 					Reply: channelstest.Reply{Body: statusOK}, Verdict: goesOn}, thenSent),
 			prechecked("no pre-check", events.Policy{Precheck: "none", ExpectKind: "promotion"}, thenSent),
 		},
-	})
+	}
 }
 
 func TestContract_NamesWhatIsMissing(t *testing.T) {

@@ -95,20 +95,23 @@ func unexpected(repeatable bool, shape error) channels.Verdict {
 	return v
 }
 
-var retryAfterText = regexp.MustCompile(`(?i)retry after\s*(\d{1,5})?\s*(second|minute|hour)?`)
+var (
+	lockedOut      = regexp.MustCompile(`(?i)retry after|too many times`)
+	retryAfterText = regexp.MustCompile(`(?i)retry after\s*(\d{1,5})\s*(second|minute|hour)?`)
+	tooMany        = regexp.MustCompile(`(?i)too many attempts`)
+)
 
 // judgeThrottle finds the signs of too many calls. CareSoft gives two: a 429,
 // and, to those who go on, a 404 with the text for a wrong domain, which tells
 // itself apart by "retry after" or "too many times".
 func judgeThrottle(ans *channels.Answer, message string) (channels.Verdict, bool) {
 	told, _ := channels.RetryAfter(ans)
-	lower := strings.ToLower(message + "\n" + string(ans.Body))
 	switch {
-	case ans.Status == http.StatusNotFound && (strings.Contains(lower, "retry after") || strings.Contains(lower, "too many times")):
+	case ans.Status == http.StatusNotFound && lockedOut.Match(ans.Body):
 		return channels.Verdict{Class: channels.Throttled, Reason: channels.ReasonLockedOut,
 			Detail:   "the domain is shut out after too many calls",
-			Cooldown: max(told, textWait(lower).Milliseconds())}, true
-	case ans.Status == http.StatusTooManyRequests, strings.Contains(strings.ToLower(message), "too many attempts"):
+			Cooldown: max(told, textWait(ans.Body).Milliseconds())}, true
+	case ans.Status == http.StatusTooManyRequests, tooMany.MatchString(message):
 		return channels.Verdict{Class: channels.Throttled, Reason: channels.ReasonRateLimited,
 			Detail:   "the domain was called too often",
 			Cooldown: max(told, throttleRest.Milliseconds())}, true
@@ -117,15 +120,18 @@ func judgeThrottle(ans *channels.Answer, message string) (channels.Verdict, bool
 }
 
 // textWait reads "retry after 15 minutes".
-func textWait(s string) time.Duration {
-	m := retryAfterText.FindStringSubmatch(s)
-	if m == nil || m[1] == "" {
+func textWait(body []byte) time.Duration {
+	m := retryAfterText.FindSubmatch(body)
+	if m == nil {
 		return lockoutRest
 	}
-	n, _ := strconv.Atoi(m[1]) // five digits at most
-	unit := map[string]time.Duration{"second": time.Second, "hour": time.Hour}[m[2]]
-	if unit == 0 {
-		unit = time.Minute
+	n, _ := strconv.Atoi(string(m[1])) // five digits at most
+	unit := time.Minute
+	switch strings.ToLower(string(m[2])) {
+	case "second":
+		unit = time.Second
+	case "hour":
+		unit = time.Hour
 	}
 	return min(time.Duration(n)*unit, 24*time.Hour)
 }

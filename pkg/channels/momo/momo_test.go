@@ -55,7 +55,11 @@ func exchange(preset string, target int64, reply channelstest.Reply, next, golde
 	return ex
 }
 
-func TestProvider(t *testing.T) {
+func TestProvider(t *testing.T) { channelstest.Run(t, momo.New(), suite(t)) }
+
+func FuzzAnswers(f *testing.F) { channelstest.Fuzz(f, momo.New(), suite(f)) }
+
+func suite(t testing.TB) channelstest.Suite {
 	file := func(name string) string { return channelstest.File(t, "testdata/"+name) }
 	all := events.Range{Preset: "ALL"}
 	day := func(n int) time.Time { return time.UnixMilli(channelstest.NowMS).AddDate(0, 0, n) }
@@ -86,7 +90,7 @@ func TestProvider(t *testing.T) {
 	defaults.Report.Page.Size = 0
 	defaults.Report.Filters["filter_type"] = "CONDITION"
 
-	channelstest.Run(t, momo.New(), channelstest.Suite{
+	return channelstest.Suite{
 		Account:  account,
 		Envelope: []string{"/success", "/json/oa_id", "/json/range", "/json/date_time_unit", "/json/filter_type"},
 		Cases: []channelstest.Case{
@@ -131,13 +135,13 @@ func TestProvider(t *testing.T) {
 			}},
 			{Name: "newer ones appear meanwhile", Request: report(all), Exchanges: []channelstest.Exchange{
 				exchange("ALL", 0, page(row("a", 4000)), `{"target":4001,"oldest":4000,"seen":["ca/sa"]}`, "newer.1", 1),
-				exchange("ALL", 4001, page(row("a", 4000), row("n", 4001)), `{"target":4000,"oldest":4000,"seen":["ca/sa"]}`, "newer.2", 1, "/json/data/0"),
+				exchange("ALL", 4001, page(row("a", 4000), row("n", 4001)), `{"target":4000,"oldest":4000,"seen":["ca/sa"],"above":["cn/sn"]}`, "newer.2", 1, "/json/data/0"),
 				exchange("ALL", 4000, page(), "", "", 0),
 			}},
 			{Name: "range", Request: report(events.Range{FromDate: "2026-11-10", ToDate: "2026-11-12"}), Exchanges: []channelstest.Exchange{
 				// 2026-11-10T00:00+07:00 is 1794243600000, and 48 hours later is the end.
 				exchange("DAY_AGO_30", 1794416400000, page(row("late", 1794416400000), row("in", 1794416399999)),
-					`{"target":1794416400000,"oldest":1794416399999,"seen":["cin/sin"]}`, "range.1", 1, "/json/data/0"),
+					`{"target":1794416400000,"oldest":1794416399999,"seen":["cin/sin"],"above":["clate/slate"]}`, "range.1", 1, "/json/data/0"),
 				exchange("DAY_AGO_30", 1794416400000, page(row("first", 1794243600000), row("early", 1794243599999)), "", "range.2", 1, "/json/data/1"),
 			}},
 			preset("DAY_AGO_30", 23), preset("DAY_AGO_60", 24), preset("DAY_AGO_60", 53), preset("DAY_AGO_90", 54),
@@ -185,5 +189,5 @@ func TestProvider(t *testing.T) {
 			answered("a server error", channelstest.Reply{Status: 502, Body: "<html>Bad gateway</html>"},
 				channels.Verdict{Class: channels.Retry, Reason: "server_error", ProviderFault: true}),
 		},
-	})
+	}
 }

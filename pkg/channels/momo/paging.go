@@ -1,6 +1,7 @@
 package momo
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -68,12 +69,14 @@ func (w window) holds(ms int64) bool {
 // target_created_at; the document calls what it returns "older than" it.
 //
 // Messages may share a create_at, and a page may end between them. So the next
-// page is asked for from one millisecond above the oldest, and those of that
-// time that came already are known by their ids and left out.
+// page is asked for from one millisecond above the oldest, and those that came
+// already are known by their ids and left out. Should "older than" have the
+// moment itself in it, there are some of that millisecond too.
 type cursor struct {
-	Target int64    `json:"target"`         // target_created_at; 0 is the newest
-	Oldest int64    `json:"oldest"`         // smallest create_at so far
-	Seen   []string `json:"seen,omitempty"` // ids of that time
+	Target int64    `json:"target"`          // target_created_at; 0 is the newest
+	Oldest int64    `json:"oldest"`          // smallest create_at so far
+	Seen   []string `json:"seen,omitempty"`  // ids of that time
+	Above  []string `json:"above,omitempty"` // ids of the millisecond after it
 }
 
 // maxSeen bounds a cursor. More messages of one millisecond are not told from
@@ -92,8 +95,17 @@ func readCursor(s string) (cursor, error) {
 }
 
 // seen reports whether an earlier page had r.
-func (c cursor) seen(r *row) bool {
-	return r.createdAt == c.Oldest && slices.Contains(c.Seen, r.id())
+func (c cursor) seen(r *row) bool { return slices.Contains(c.idsAt(r.createdAt), r.id()) }
+
+// idsAt returns the ids known to have been created at ms.
+func (c cursor) idsAt(ms int64) []string {
+	switch ms {
+	case c.Oldest:
+		return c.Seen
+	case c.Oldest + 1:
+		return c.Above
+	}
+	return nil
 }
 
 // next returns the cursor after a page of rows that was asked for with c and
@@ -106,28 +118,28 @@ func (c cursor) next(rows []row, limit int, w window) (next, warning string) {
 	if len(rows) == 0 {
 		return "", ""
 	}
-	n := cursor{Oldest: c.Oldest, Seen: slices.Clone(c.Seen)}
+	n := cursor{Oldest: cmp.Or(c.Oldest, rows[0].createdAt)}
 	added := false
 	for i := range rows {
-		r := &rows[i]
-		switch {
-		case c.Oldest != 0 && r.createdAt > c.Oldest, n.seen(r):
-			continue
-		case n.Oldest == 0 || r.createdAt < n.Oldest:
-			n.Oldest, n.Seen = r.createdAt, nil
-		case r.createdAt > n.Oldest:
-			added = true
-			continue
+		n.Oldest = min(n.Oldest, rows[i].createdAt)
+		added = added || (c.Oldest == 0 || rows[i].createdAt <= c.Oldest) && !c.seen(&rows[i])
+	}
+	n.Seen, n.Above = slices.Clone(c.idsAt(n.Oldest)), slices.Clone(c.idsAt(n.Oldest+1))
+	for i := range rows {
+		switch r := &rows[i]; {
+		case len(n.Seen)+len(n.Above) > maxSeen:
+		case r.createdAt == n.Oldest && !n.seen(r):
+			n.Seen = append(n.Seen, r.id())
+		case r.createdAt == n.Oldest+1 && !n.seen(r):
+			n.Above = append(n.Above, r.id())
 		}
-		added = true
-		n.Seen = append(n.Seen, r.id())
 	}
 	n.Target = n.Oldest + 1
 	switch {
 	case !w.from.IsZero() && n.Oldest < w.from.UnixMilli():
 		return "", ""
-	case len(n.Seen) > maxSeen:
-		n.Target, n.Seen = n.Oldest, nil
+	case len(n.Seen)+len(n.Above) > maxSeen:
+		n = cursor{Target: n.Oldest, Oldest: n.Oldest}
 		warning = "more than 500 messages share one create_at: some may be missing"
 	case added:
 	case c.Target <= c.Oldest || len(rows) < min(limit, defaultLimit):

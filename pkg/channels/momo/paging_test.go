@@ -1,0 +1,118 @@
+package momo_test
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/tramhq/tram/pkg/channels"
+	"github.com/tramhq/tram/pkg/channels/channelstest"
+	"github.com/tramhq/tram/pkg/channels/momo"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// A history is a MoMo that has sent these campaigns. What its document leaves
+// open is open here: whether "older than" has the moment itself in it, and
+// whether more than 20 can be asked for.
+type history struct {
+	at        []int64 // create_at, newest first
+	inclusive bool
+	most      int
+}
+
+func (h history) page(target int64, limit int) *channels.Answer {
+	var rows []string
+	for i, at := range h.at {
+		older := target == 0 || at < target || h.inclusive && at == target
+		if older && len(rows) < min(limit, h.most) {
+			rows = append(rows, row(fmt.Sprint(i), at))
+		}
+	}
+	return &channels.Answer{Status: 200, Body: []byte(page(rows...).Body), StartedMS: channelstest.NowMS}
+}
+
+// Whatever the pages end between, each campaign of the range comes once, and
+// the pages come to an end.
+func TestPages_HaveEachCampaignOnce(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := history{inclusive: rapid.Bool().Draw(t, "inclusive"), most: rapid.SampledFrom([]int{20, 90}).Draw(t, "most")}
+		limit := rapid.IntRange(2, 25).Draw(t, "limit")
+		per := min(limit, h.most)
+		// As many of one moment as a page has cannot be told apart from more of
+		// them than it has, so a moment has fewer.
+		for ms := int64(1000 + rapid.IntRange(0, 30).Draw(t, "moments")); ms > 1000; ms -= int64(rapid.IntRange(1, 3).Draw(t, "gap")) {
+			for range rapid.IntRange(1, per-1).Draw(t, "ties") {
+				h.at = append(h.at, ms)
+			}
+		}
+		r := report(events.Range{Preset: "ALL"})
+		r.Report.Page.Size = limit
+		if rapid.Bool().Draw(t, "with a range") {
+			r.Report.Range = events.Range{FromMS: 1005, ToMS: 1020}
+		}
+		var want []string
+		for i, at := range h.at {
+			if from, to := r.Report.Range.FromMS, r.Report.Range.ToMS; to == 0 || at >= from && at < to {
+				want = append(want, fmt.Sprintf("c%d/s%[1]d", i))
+			}
+		}
+		got, calls := fetch(t, h, &r)
+		slices.SortFunc(got, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
+		if !slices.Equal(got, want) {
+			t.Fatalf("got %v, want %v, of %+v", got, want, h)
+		}
+		if most := 3 + 2*len(h.at); calls > most {
+			t.Fatalf("%d calls for %d campaigns", calls, len(h.at))
+		}
+	})
+}
+
+// fetch carries a report out and returns the ids of the campaigns that came.
+func fetch(t *rapid.T, h history, r *events.Request) (ids []string, calls int) {
+	p, a := momo.New(), account
+	step := channels.Step{Number: 1}
+	for {
+		call, err := p.Prepare(&a, r, step)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var asked struct {
+			Limit  int   `json:"limit"`
+			Target int64 `json:"target_created_at"`
+		}
+		if err := json.Unmarshal(call.Body, &asked); err != nil {
+			t.Fatal(err)
+		}
+		ans := h.page(asked.Target, asked.Limit)
+		v := p.Judge(&a, r, step, ans)
+		harvest, err := p.Parse(&a, r, step, ans)
+		if v.Class != channels.OK || err != nil {
+			t.Fatalf("page %d: %+v, %v", step.Number, v, err)
+		}
+		for _, rec := range harvest.Records {
+			ids = append(ids, rec.ID)
+		}
+		if calls++; v.Next == "" || calls > 10_000 {
+			return ids, calls
+		}
+		step = channels.Step{Number: step.Number + 1, Cursor: v.Next}
+	}
+}
+
+// More campaigns of one moment than a cursor holds are passed over, with a
+// warning, and not asked for for ever.
+func TestPages_TooManyOfOneMoment(t *testing.T) {
+	a, r := account, report(events.Range{Preset: "ALL"})
+	h := history{most: 1000}
+	for range 600 {
+		h.at = append(h.at, 4000)
+	}
+	v := momo.New().Judge(&a, &r, channels.Step{Number: 1}, h.page(0, 1000))
+	if v.Class != channels.OK || v.Next != `{"target":4000,"oldest":4000}` || len(v.Warnings) != 1 {
+		t.Errorf("verdict %+v", v)
+	}
+}
