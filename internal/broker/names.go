@@ -20,9 +20,9 @@ const (
 
 // Key-value buckets.
 const (
-	AccountsBucket    = "TRAM_ACCOUNTS"    // the directory: the contract of each account
-	OwnersBucket      = "TRAM_OWNERS"      // members and the partitions they own
-	CheckpointsBucket = "TRAM_CHECKPOINTS" // how far each partition has come
+	AccountsBucket    = events.DirectoryBucket // the contract of each account
+	OwnersBucket      = "TRAM_OWNERS"          // members and the partitions they own
+	CheckpointsBucket = "TRAM_CHECKPOINTS"     // how far each partition has come
 )
 
 // DefaultPartitions is the number of partitions unless configured otherwise.

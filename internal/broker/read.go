@@ -129,7 +129,7 @@ func (r *Reader) Replay(ctx context.Context, stream, filter string, from uint64,
 		return err
 	}
 	for from = max(from, 1); from <= end; {
-		msgs, _, err := r.NextBySubject(ctx, stream, filter, from, replayBatch)
+		msgs, _, err := r.NextBySubject(ctx, stream, filter, from, maxBatch)
 		if err != nil {
 			return err
 		}
@@ -159,8 +159,6 @@ func (r *Reader) Replay(ctx context.Context, stream, filter string, from uint64,
 	}
 	return nil
 }
-
-const replayBatch = 500
 
 // lastSeq returns 0 if nothing matches.
 func (r *Reader) lastSeq(ctx context.Context, stream, filter string) (uint64, error) {
