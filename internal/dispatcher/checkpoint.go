@@ -187,10 +187,9 @@ func unixMS(t time.Time) int64 {
 
 // entry makes the marked entry again.
 func (m *entryMark) entry(msg *broker.Stored) *entry {
-	e := &entry{
-		msg: msg, class: m.Class, calls: m.Calls, attempts: m.Attempts,
-		step: channels.Step{Number: max(m.Step, 1), Cursor: m.Cursor}, stats: m.Stats, records: m.Records, warnings: m.Warnings,
-	}
+	e := newEntry(msg, m.Class)
+	e.calls, e.attempts, e.stats, e.records, e.warnings = m.Calls, m.Attempts, m.Stats, m.Records, m.Warnings
+	e.step = channels.Step{Number: max(m.Step, 1), Cursor: m.Cursor}
 	if m.RetryAtMS > 0 {
 		e.retryAt = time.UnixMilli(m.RetryAtMS)
 	}

@@ -369,6 +369,47 @@ func TestTheFeedJumpsOverABurst(t *testing.T) {
 	}
 }
 
+func TestSendsWithOneOrderKeyGoOutInOrder(t *testing.T) {
+	r := newRig(t)
+	r.desk.answer = func(n int, c call) (int, channels.Verdict) {
+		if n == 1 && strings.HasSuffix(c.body, "0 xin chào") { // every tenth fails at first
+			return 503, channels.Verdict{Class: channels.Retry, Reason: "unavailable"}
+		}
+		return 200, channels.Verdict{Class: channels.OK}
+	}
+	stop := r.start(nil)
+	var seqs []uint64
+	for i := range 120 {
+		key := fmt.Sprint("customer ", i%3)
+		seqs = append(seqs, r.send("shop", events.Normal, fmt.Sprintf("%03d", i), func(s *events.Send) { s.OrderKey = key }))
+		if i == 60 {
+			stop() // what waits for its turn keeps it
+			stop = r.start(nil)
+		}
+	}
+	r.ends(seqs...)
+	done := map[int]string{} // by key, the newest that went out
+	for _, c := range r.desk.made() {
+		var i int
+		if _, err := fmt.Sscanf(c.body, "09%d", &i); err != nil {
+			t.Fatal(err)
+		}
+		if c.body < done[i%3] {
+			t.Errorf("%s went out after %s", c.body, done[i%3])
+		}
+		done[i%3] = c.body
+	}
+}
+
+func TestNotBeforeIsRefusedRatherThanIgnored(t *testing.T) {
+	r := newRig(t)
+	r.start(nil)
+	got := r.ends(r.send("shop", events.Normal, "later", func(s *events.Send) { s.NotBeforeMS = time.Now().Add(time.Hour).UnixMilli() }))[0]
+	if got.State != events.StateRejected || !strings.Contains(got.Why.Detail, "not_before_ms") || len(r.desk.made()) > 0 {
+		t.Errorf("got %s: %s, %d calls", got.State, got.Why.Detail, len(r.desk.made()))
+	}
+}
+
 // A dispatcher whose connection is cut cannot renew its lease and cannot store
 // what its calls came to. The one that takes over says unknown about those, and
 // calls the rest.

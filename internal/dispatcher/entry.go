@@ -14,7 +14,9 @@ import (
 type entry struct {
 	msg   *broker.Stored
 	class int             // index of events.Classes
-	req   *events.Request // decoded at the first step
+	req   *events.Request // nil if it cannot be decoded
+	fault error           // why not
+	key   string          // requests of a lane with the same key are worked one after the other; "" is no key
 
 	calls    int // intents stored so far
 	attempts int // calls that counted
@@ -36,8 +38,23 @@ type entry struct {
 	resultFloor uint64
 }
 
-// firstStep starts e from the beginning.
-func firstStep() channels.Step { return channels.Step{Number: 1} }
+// newEntry decodes a request that nobody has begun.
+func newEntry(m *broker.Stored, class int) *entry {
+	e := &entry{msg: m, class: class, step: channels.Step{Number: 1}}
+	req, err := events.DecodeRequest(original(m).Subject, m.Header, m.Data)
+	if err != nil {
+		e.fault = err
+		return e
+	}
+	e.req = req
+	switch {
+	case req.Send != nil && req.Send.OrderKey != "":
+		e.key = "send " + req.Send.OrderKey
+	case req.Command != nil && req.Command.ConversationID != "":
+		e.key = "conversation " + req.Command.PageID + " " + req.Command.ConversationID
+	}
+	return e
+}
 
 // next moves e on to its next step, which has all its attempts before it.
 func (e *entry) next(cursor string) {

@@ -16,12 +16,12 @@ import (
 // what became of it. It is deliberately one straight line: its order is the
 // guarantee.
 //
-//	decode and check → intent stored → limiter → lease and expiry → call → judge → result stored
+//	check → intent stored → limiter → lease and expiry → call → judge → result stored
 func (p *partition) execute(l *lane, e *entry) {
 	x := &execution{p: p, l: l, e: e}
 	defer l.settleExecution(x)
 
-	if e.req == nil && !x.decode() {
+	if !x.check() {
 		return
 	}
 	call, ok := x.prepare()
@@ -107,22 +107,18 @@ func (l *lane) settleExecution(x *execution) {
 	l.settle(x.e, x.decision, time.Now())
 }
 
-// decode reads the request and refuses it if it is none, or one that the
-// account cannot be asked for.
-func (x *execution) decode() bool {
-	orig := original(x.e.msg)
-	req, err := events.DecodeRequest(orig.Subject, x.e.msg.Header, x.e.msg.Data)
-	if err != nil {
-		x.refuse(events.ReasonOf(err), err.Error())
+// check refuses what is no request, or one that the account cannot be asked for.
+func (x *execution) check() bool {
+	if x.e.fault != nil {
+		x.refuse(events.ReasonOf(x.e.fault), x.e.fault.Error())
 		return false
 	}
-	x.e.req = req
 	if x.l.acct == nil {
-		x.refuse(x.p.d.whyUnknown(req.Kind, x.l.key))
+		x.refuse(x.p.d.whyUnknown(x.e.req.Kind, x.l.key))
 		return false
 	}
-	if err := x.l.acct.contract.Check(req); err != nil {
-		x.refuse(ReasonInvalidRequest, err.Error())
+	if err := x.l.acct.contract.Check(x.e.req); err != nil {
+		x.refuse(events.ReasonOf(err), err.Error())
 		return false
 	}
 	return true

@@ -36,6 +36,7 @@ type lane struct {
 	ready   [3][]*entry       // go on at once: next steps, and what a take-over brought
 	waiting retries           // go on at their time
 	open    map[uint64]*entry // everything begun and not ended, by sequence
+	keys    keys              // who works and who waits for each order key
 	picked  int               // on the way to the limiter
 	busy    int               // being executed
 	turn    int               // of normal and bulk
@@ -63,7 +64,7 @@ const (
 
 // newLane returns an idle lane whose requests up to seq have all ended.
 func newLane(p *partition, key laneKey, acct *account, seq uint64) *lane {
-	l := &lane{p: p, key: key, acct: acct, open: make(map[uint64]*entry), wake: make(chan struct{}, 1)}
+	l := &lane{p: p, key: key, acct: acct, open: make(map[uint64]*entry), keys: make(keys), wake: make(chan struct{}, 1)}
 	for i := range l.queues {
 		l.queues[i] = queue{taken: seq, head: seq, skipped: seq}
 	}
@@ -221,7 +222,11 @@ func (l *lane) pickLocked(class int) *entry {
 		if e = l.p.begin(q.take(), class); e == nil { // ended before we took over
 			return l.pickLocked(class)
 		}
+		e.noteMark()
 		l.open[e.msg.Seq] = e
+		if !l.keys.enter(e) {
+			return l.pickLocked(class)
+		}
 		if time.Until(e.retryAt) > 0 {
 			l.waiting.add(e)
 			return l.pickLocked(class)
@@ -375,6 +380,9 @@ func (l *lane) settle(e *entry, d decision, now time.Time) {
 		l.waiting.add(e)
 	default:
 		delete(l.open, e.msg.Seq)
+		if next := l.keys.leave(e); next != nil {
+			l.waiting.add(next)
+		}
 	}
 	e.noteMark()
 	l.startLocked()

@@ -142,7 +142,7 @@ func (p *partition) lane(key laneKey) *lane {
 // begin makes an entry of a request that a lane has read, as owners before us
 // left it. It returns nil when they ended it.
 func (p *partition) begin(m *broker.Stored, class int) *entry {
-	e := &entry{msg: m, class: class, step: firstStep()}
+	e := newEntry(m, class)
 	p.pastMu.Lock()
 	defer p.pastMu.Unlock()
 	if h := p.past[m.Seq]; h != nil {

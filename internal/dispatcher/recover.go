@@ -1,9 +1,11 @@
 package dispatcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -130,6 +132,7 @@ func (p *partition) restoreLane(ctx context.Context, m *laneMark) error {
 	for i, q := range m.Queues {
 		l.queues[i].taken, l.queues[i].head, l.queues[i].skipped = q.Taken, q.Taken, q.Known
 	}
+	slices.SortFunc(m.Open, func(a, b entryMark) int { return cmp.Compare(a.Seq, b.Seq) }) // for the order keys
 	for i := range m.Open {
 		mark := &m.Open[i]
 		h := p.past[mark.Seq]
@@ -151,7 +154,9 @@ func (p *partition) restoreLane(ctx context.Context, m *laneMark) error {
 		}
 		e.noteMark()
 		l.open[mark.Seq] = e
-		l.waiting.add(e)
+		if l.keys.enter(e) {
+			l.waiting.add(e)
+		}
 	}
 	return nil
 }

@@ -18,6 +18,9 @@ func (c Contract) Check(r *Request) error {
 	if r.Provider != c.Provider || r.Account != c.Account {
 		f.add("account", "is not the one the contract is of (%s.%s)", c.Provider, c.Account)
 	}
+	if r.Timing().NotBeforeMS != 0 && !c.Scheduling {
+		f.add("not_before_ms", "this relay keeps no schedules: publish the request when it is due")
+	}
 	if _, body := r.body(); body != nil {
 		switch r.Kind {
 		case KindSend:

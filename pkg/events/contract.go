@@ -12,6 +12,10 @@ type Contract struct {
 	Reports  []ReportForm  `msgpack:"reports,omitempty" json:"reports,omitempty"`
 	Commands []CommandForm `msgpack:"commands,omitempty" json:"commands,omitempty"`
 
+	// Scheduling says that the relay keeps requests with not_before_ms until
+	// they are due. It is the relay's to say, not the provider package's.
+	Scheduling bool `msgpack:"scheduling,omitempty" json:"scheduling"`
+
 	// Rules for all sends of the account.
 	Sender             Need     `msgpack:"sender,omitempty" json:"sender,omitempty"`                           // sender.id; Required where the account has no default
 	TextLimit          int      `msgpack:"text_limit,omitempty" json:"text_limit,omitempty"`                   // code points of content.text; 0 is no limit
