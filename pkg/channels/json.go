@@ -17,7 +17,7 @@ const maxJSONDepth = 64
 // Numbers in an any become [json.Number]. It refuses nesting over 64 levels
 // and anything behind the value. Its errors quote nothing of the value.
 func DecodeJSON(data []byte, v any) error {
-	if depth(data) > maxJSONDepth {
+	if tooDeep(data) {
 		return errors.New("the answer is nested too deep")
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
@@ -34,9 +34,9 @@ func DecodeJSON(data []byte, v any) error {
 	return nil
 }
 
-// depth returns how deep data is nested, whether or not it is JSON.
-func depth(data []byte) int {
-	deepest, now, inString := 0, 0, false
+// tooDeep reports whether data is nested over [maxJSONDepth], be it JSON or not.
+func tooDeep(data []byte) bool {
+	depth, inString := 0, false
 	for i := 0; i < len(data); i++ {
 		switch c := data[i]; {
 		case inString && c == '\\':
@@ -45,13 +45,14 @@ func depth(data []byte) int {
 			inString = !inString
 		case inString:
 		case c == '{' || c == '[':
-			now++
-			deepest = max(deepest, now)
+			if depth++; depth > maxJSONDepth {
+				return true
+			}
 		case c == '}' || c == ']':
-			now--
+			depth--
 		}
 	}
-	return deepest
+	return false
 }
 
 // maxExponent bounds the digits that an exponent can make, and those before it.
