@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(upCommand(), setupCommand(), sendCommand(), reportCommand(), tailCommand(), configCommand(), versionCommand())
+	root.AddCommand(upCommand(), setupCommand(), sendCommand(), reportCommand(), commandCommand(), tailCommand(), configCommand(), versionCommand())
 	for _, c := range root.Commands() {
 		work := c.RunE
 		c.RunE = func(cmd *cobra.Command, args []string) error {

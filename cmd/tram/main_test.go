@@ -193,6 +193,8 @@ func TestRun_exitCodes(t *testing.T) {
 		{"bad time", "", append([]string{"send", "caresoft/hotline", "--not-before", "soon"}, phone...), 2, "must be a time such as"},
 		{"bad attribute", "", append([]string{"send", "caresoft/hotline", "--attribute", "vip"}, phone...), 2, "an attribute must be name=value"},
 		{"no report", "", []string{"report", "momo/shop"}, 2, "the name of the report is missing"},
+		{"no command", "", []string{"command", "momo/shop"}, 2, "the name of the command is missing"},
+		{"command of another provider", "", []string{"command", "momo/shop", "conversation.tag.add", "-s", up.nats}, 3, "invalid command"},
 		{"body and flags", "{}", append([]string{"send", "caresoft/hotline", "--body", "-"}, phone...), 2, "none of the others can be"},
 		{"misspelt body", `{"recipent": {}}`, []string{"send", "caresoft/hotline", "--body", "-"}, 2, `unknown field "recipent"`},
 		{"bad kind", "", []string{"tail", "--kind", "send"}, 2, "must be delivery, stat, record or outcome"},

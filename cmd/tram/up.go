@@ -30,10 +30,10 @@ func upCommand() *cobra.Command {
 its streams, a dispatcher and a collector.
 
 Without --config it also runs a sandbox that stands in for the chat platforms,
-with the accounts caresoft/hotline, ahachat/fanpage and momo/shop in it. Other
-processes reach the broker at the address that the line "ready" tells; nothing
-listens on anything but loopback. What was not done when it stops is done when
-it is started again with the same --dir.`,
+with the accounts caresoft/hotline, ahachat/fanpage, momo/shop and facebook/page
+in it. Other processes reach the broker at the address that the line "ready"
+tells; nothing listens on anything but loopback unless it is told to. What was
+not done when it stops is done when it is started again with the same --dir.`,
 		Example: `  tram up
   tram up --demo
   tram up --config tram.yaml --dir /var/lib/tram --listen 127.0.0.1:4222`,
@@ -186,6 +186,7 @@ func upConfig(o upOptions, box *sandbox.Server) (*config.Config, error) {
 		"TRAM_SECRET_CARESOFT_HOTLINE_TOKEN=sandbox-caresoft-token",
 		"TRAM_SECRET_AHACHAT_FANPAGE_TOKEN=sandbox-ahachat-token",
 		"TRAM_SECRET_MOMO_SHOP_TOKEN=sandbox-momo-token",
+		"TRAM_SECRET_FACEBOOK_PAGE_TOKEN=sandbox-facebook-token",
 	)
 	file := strings.ReplaceAll(sample, "SANDBOX/", box.URL()+"/")
 	return config.Parse("sample", []byte(file), environ, wiring.Providers())

@@ -19,7 +19,9 @@ import (
 	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/channels/ahachat"
 	"github.com/tramhq/tram/pkg/channels/caresoft"
+	"github.com/tramhq/tram/pkg/channels/facebook"
 	"github.com/tramhq/tram/pkg/channels/momo"
+	"github.com/tramhq/tram/pkg/channels/pancake"
 )
 
 // Providers returns every provider. A new one is one line here.
@@ -27,7 +29,9 @@ func Providers() []channels.Provider {
 	return []channels.Provider{
 		ahachat.New(),
 		caresoft.New(),
+		facebook.New(),
 		momo.New(),
+		pancake.New(),
 	}
 }
 
