@@ -185,6 +185,7 @@ func TestRun_exitCodes(t *testing.T) {
 	}{
 		{"help", "", []string{"send", "--help"}, 0, ""},
 		{"version", "", []string{"version"}, 0, ""},
+		{"config", "", []string{"config"}, 0, ""},
 		{"unknown command", "", []string{"sned"}, 2, `unknown command "sned"`},
 		{"unknown flag", "", []string{"send", "caresoft/hotline", "--txt", "hi"}, 2, "unknown flag: --txt"},
 		{"no account", "", append([]string{"send"}, phone...), 2, "accepts 1 arg(s), received 0"},
