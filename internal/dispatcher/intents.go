@@ -154,13 +154,14 @@ func (l *intentLog) write(ctx context.Context, calls []ledger.Intent) error {
 		m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(l.last, 10))
 		ack, err := l.js.PublishMsg(ctx, m)
 		if err == nil {
-			l.mu.Lock()
-			l.last = ack.Sequence
-			l.mu.Unlock()
+			l.setLast(ack.Sequence)
 			return nil
 		}
 		if broker.IsWrongSequence(err) {
-			return l.settle(ctx, data)
+			if again, err := l.settle(ctx, data); !again {
+				return err
+			}
+			continue
 		}
 		// The broker is away, or its answer was lost. Another try tells which.
 		select {
@@ -172,19 +173,31 @@ func (l *intentLog) write(ctx context.Context, calls []ledger.Intent) error {
 }
 
 // settle decides what a refused record means: that an earlier try of the same
-// record was stored after all, or that the partition has a new owner.
-func (l *intentLog) settle(ctx context.Context, data []byte) error {
+// record was stored after all, that the partition has been idle for so long that
+// its records have aged out, so that the next one is to be tried as the first,
+// or that the partition has a new owner.
+func (l *intentLog) settle(ctx context.Context, data []byte) (again bool, err error) {
 	newest, err := l.newest(ctx)
-	if err != nil {
-		return err
+	switch {
+	case err != nil:
+		return false, err
+	case newest == nil:
+		again = l.last != 0
+		l.setLast(0)
+	case bytes.Equal(newest.Data, data):
+		l.setLast(newest.Seq)
+		return false, nil
 	}
-	if newest == nil || !bytes.Equal(newest.Data, data) {
-		return errFenced
+	if !again {
+		err = errFenced
 	}
+	return again, err
+}
+
+func (l *intentLog) setLast(seq uint64) {
 	l.mu.Lock()
-	l.last = newest.Seq
+	l.last = seq
 	l.mu.Unlock()
-	return nil
 }
 
 // newest reads the newest record from the stream's leader: a lagging replica

@@ -33,13 +33,14 @@ type failure struct {
 	until time.Time
 }
 
-// GiveUp drops partition n, which cannot go on here, and releases it. It is
-// taken again after a pause, by this owner or another.
-func (o *Owner) GiveUp(n int) {
+// GiveUp drops partition n as it was opened with the given epoch, which cannot
+// go on here, and releases it. It is taken again after a pause, by this owner or
+// another.
+func (o *Owner) GiveUp(n int, epoch uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch h := o.held[n]; {
-	case h == nil || h.state == ending:
+	case h == nil || h.epoch != epoch || h.state == ending:
 	case h.state == opening:
 		h.failed = true
 		h.unwant()

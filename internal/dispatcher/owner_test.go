@@ -366,8 +366,9 @@ func TestOwner_SlowAndFailing(t *testing.T) {
 	f.mu.Lock()
 	epoch := f.epochs[9]
 	f.mu.Unlock()
-	one.GiveUp(9)
-	one.GiveUp(9)
+	one.GiveUp(9, epoch-1) // said about an earlier time: changes nothing
+	one.GiveUp(9, epoch)
+	one.GiveUp(9, epoch)
 	waitFor(t, "the one given up is open again", func() bool {
 		f.mu.Lock()
 		defer f.mu.Unlock()

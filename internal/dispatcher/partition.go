@@ -167,7 +167,7 @@ func (p *partition) fail(err error) {
 		p.log.Warn("partition given up", "error", err)
 	}
 	p.stopTake(err)
-	p.d.owner.GiveUp(p.n)
+	p.d.owner.GiveUp(p.n, p.intents.epoch)
 }
 
 // close stops taking requests, lets calls under way finish within the grace,
