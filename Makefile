@@ -40,7 +40,7 @@ node: # the examples are JavaScript that parses
 	@for file in examples/node/*.mjs; do node --check $$file; done
 
 build: # bin/tram, bin/dispatcher, bin/collector; the version is that of the commit
-	go build -trimpath -o bin/ ./cmd/...
+	go build -trimpath -buildvcs=auto -o bin/ ./cmd/...
 
 up: # the relay on this machine, with everything it needs
 	go run ./cmd/tram up
