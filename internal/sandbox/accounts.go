@@ -7,8 +7,8 @@ import (
 
 // An Account is what the sandbox knows of one account.
 type Account struct {
-	Provider string // caresoft, ahachat, momo, facebook
-	ID       string // as in paths: CareSoft's domain, AhaChat's bot, MoMo's business page, Facebook's page
+	Provider string // caresoft, ahachat, momo, facebook, pancake
+	ID       string // as in paths: CareSoft's domain, AhaChat's bot, MoMo's business page, a page; or PancakeUser
 	Token    string
 
 	OAs       []string // CareSoft: the connected Zalo OAs
@@ -16,19 +16,25 @@ type Account struct {
 
 	DeadMetrics []string // Facebook: of the document's, those that are no more
 
+	Edition string // Pancake: Documented, or "" for what it is at present
+
 	// PerSecond and PerHour are how many calls are let pass in any such span.
 	// Zero is what the provider documents: CareSoft 15 and 54,000, Facebook 4,800
-	// in an hour by assumption, the others nothing. Negative is no limit.
+	// in an hour by assumption, Pancake 5 in a second, the others nothing. Negative is no limit.
 	PerSecond, PerHour int
 }
 
-// DefaultAccounts are there when [Options] names none: one for each provider.
+// DefaultAccounts are there when [Options] names none: one for each provider,
+// and for Pancake its user and two pages.
 func DefaultAccounts() []Account {
 	return []Account{
 		{Provider: "caresoft", ID: "sandbox", Token: "sandbox-caresoft-token", OAs: []string{"1600190000000000001"}},
 		{Provider: "ahachat", ID: "1001", Token: "sandbox-ahachat-token"},
 		{Provider: "momo", ID: "130035", Token: "sandbox-momo-token"},
 		{Provider: "facebook", ID: "104500000000001", Token: "sandbox-facebook-token"},
+		{Provider: "pancake", ID: PancakeUser, Token: "sandbox-pancake-user-token"},
+		{Provider: "pancake", ID: "109483769790976", Token: "sandbox-pancake-page-token"},
+		{Provider: "pancake", ID: "wa_c.us@84900000001", Token: "sandbox-pancake-shop-token"},
 	}
 }
 

@@ -31,7 +31,7 @@ type api struct {
 // An operation is one call of the document.
 type operation struct {
 	name   string // provider.operation, as in the journal
-	method string
+	method string // "" is any
 	path   string // below the provider's name: "{domain}/api/v1/zalo/send-message"
 	send   bool   // somebody gets something: must happen once
 
@@ -73,6 +73,7 @@ type answer struct {
 	header   map[string]string
 	body     []byte
 	accepted bool   // carried out
+	apply    func() // what it changes, called if it is carried out; nil is nothing
 	reason   string // of a refusal, for the journal
 }
 

@@ -7,6 +7,7 @@
 //	http://127.0.0.1:PORT/caresoft/{domain}/api/v1/zalo/send-message
 //	http://127.0.0.1:PORT/ahachat/api/bots/{bot}/users/{user}/send
 //	http://127.0.0.1:PORT/momo/v1/business-pages/{id}/chat/messages/report
+//	http://127.0.0.1:PORT/pancake/public_api/v2/pages/{id}/conversations
 //	http://127.0.0.1:PORT/facebook/v25.0/{page}/insights
 //
 // What no document says, such as the status of a refusal, is the sandbox's own
@@ -80,7 +81,7 @@ func New(o Options) *Server {
 		random:  rand.New(rand.NewPCG(o.Seed, 0)),
 		done:    make(chan struct{}),
 	}
-	for _, a := range []*api{caresoft(o), ahachat(), momo(o), facebook(o)} {
+	for _, a := range []*api{caresoft(o), ahachat(), momo(o), facebook(o), pancake(o)} {
 		s.apis[a.name] = a
 	}
 	s.accounts = newStates(o.Accounts, s.apis)
@@ -174,6 +175,9 @@ func (s *Server) serve(w http.ResponseWriter, r *request) {
 	}
 	fault := s.faults.pick(r, false)
 	ans := fault.answer(own)
+	if ans.accepted && own.apply != nil {
+		own.apply()
+	}
 	s.journal.add(r.call(ans, fault), r.op.send)
 	s.sleep(r, s.latency()+fault.delay())
 	s.deliver(w, r, ans, fault)
@@ -205,7 +209,7 @@ func (s *Server) answer(r *request) answer {
 	switch {
 	case r.op.serve == nil:
 		return r.api.refuse(http.StatusNotFound, "Not Found")
-	case r.Method != r.op.method:
+	case r.op.method != "" && r.Method != r.op.method:
 		return r.api.refuse(http.StatusMethodNotAllowed, "Method Not Allowed")
 	case r.queryErr != nil:
 		return r.api.refuse(http.StatusBadRequest, "Query string is not valid")
