@@ -7,6 +7,10 @@ import (
 	"github.com/tramhq/tram/pkg/events"
 )
 
+// minSecret is the length in bytes from which on a secret is looked for in
+// everything that comes back from a provider.
+const minSecret = 4
+
 // readSecrets fetches the secrets of the broker and of all accounts. Two
 // accounts must not share a variable: the names a-b and a_b would, and one of
 // them would be called with the other's credential.
@@ -36,6 +40,8 @@ func (v *validator) readSecrets(c *Config, providers map[string]channels.Provide
 			secret, found := env.secret(variable, &v.faults)
 			if !found {
 				v.add(key, "needs its %s: set %s, or %s_FILE to a file that holds it", name, variable, variable)
+			} else if n := len(secret.Reveal()); n > 0 && n < minSecret {
+				v.add(key, "has a %s of %d characters in %s: one of fewer than %d cannot be told from other words, to keep it out of what is stored", name, n, variable, minSecret)
 			}
 			a.Secrets[name] = secret
 		}

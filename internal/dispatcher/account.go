@@ -139,8 +139,10 @@ func (a *account) heed(v channels.Verdict, d decision, now time.Time) (paused bo
 		a.limiter.Usage(v.Usage, time.Duration(v.RegainMS)*time.Millisecond)
 	}
 	if d.cooldown > 0 {
-		a.throttles++
 		a.limiter.Cooldown(now.Add(d.cooldown))
+	}
+	if v.Class == channels.Throttled {
+		a.throttles++
 	} else {
 		a.throttles = 0
 	}

@@ -20,6 +20,7 @@ const (
 	ReasonWorkerDied        = "worker_died"
 	ReasonAttemptsExhausted = "attempts_exhausted"
 	ReasonUnreadableAnswer  = "unreadable_answer"
+	ReasonTooManySteps      = "too_many_steps"
 	ReasonPanic             = "panic"
 )
 
@@ -103,6 +104,8 @@ func decide(v channels.Verdict, p policy) decision {
 		}
 	case channels.Retry:
 		d.again(p)
+		d.cooldown = time.Duration(v.Cooldown) * time.Millisecond // a 503 may say for how long
+		d.retryIn = max(d.retryIn, d.cooldown)
 	case channels.Throttled:
 		d.counts = false
 		d.state = events.StateDeferred

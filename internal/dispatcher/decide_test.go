@@ -73,6 +73,14 @@ func TestDecideObeysTheToldCooldown(t *testing.T) {
 	}
 }
 
+func TestDecideHeedsARetryThatTellsItsTime(t *testing.T) {
+	p := policy{kind: events.KindSend, attempt: 1, retry: RetryPolicy{}.withDefaults()}
+	d := decide(channels.Verdict{Class: channels.Retry, Cooldown: 30_000}, p)
+	if want := 30 * time.Second; d.state != events.StateDeferred || d.cooldown != want || d.retryIn != want || !d.counts {
+		t.Errorf("got %s, cooldown %s, retry in %s, counts %v", d.state, d.cooldown, d.retryIn, d.counts)
+	}
+}
+
 func TestBackoffDoublesWithinItsBounds(t *testing.T) {
 	p := RetryPolicy{MaxAttempts: 100, Base: time.Second, Max: time.Minute}
 	for n, want := range map[int]time.Duration{1: time.Second, 2: 2 * time.Second, 5: 16 * time.Second, 7: time.Minute, 99: time.Minute} {

@@ -224,6 +224,11 @@ func (x *execution) conclude(call *channels.Call, ans *channels.Answer, v channe
 		}
 	}
 	x.fit(ans, &d)
+	if d.state == "" && e.step.Number >= maxSteps {
+		d.state, d.dead = events.StateFailed, ledger.DeadAnswer
+		d.why = events.Why{Class: string(channels.Permanent), Reason: ReasonTooManySteps, HTTPStatus: ans.Status,
+			Detail: "the provider has more pages than a request may take: ask for a shorter range"}
+	}
 	now := time.Now()
 	r := e.result(now)
 	r.Answer, r.State, r.Why, r.Evidence, r.Dead = ans, d.state, d.why, d.evidence, d.dead
@@ -246,6 +251,10 @@ func (x *execution) conclude(call *channels.Call, ans *channels.Answer, v channe
 		e.next(v.Next)
 	}
 }
+
+// maxSteps bounds the steps of a request: a provider whose pages never end must
+// not keep one for ever.
+const maxSteps = 10_000
 
 // fit makes the answer small enough to be stored with its request. The body of
 // an answer that holds events cannot be cut: it is then unreadable.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"strings"
 
@@ -35,8 +36,10 @@ func Providers() []channels.Provider {
 	}
 }
 
-// Logger returns a logger that writes to w as c says.
+// Logger returns a logger that writes to w as c says. It silences the standard
+// log package, through which net/http prints bytes of providers' answers.
 func Logger(w io.Writer, c config.Log) *slog.Logger {
+	log.SetOutput(io.Discard)
 	opts := &slog.HandlerOptions{Level: c.Level}
 	if c.Format == "json" {
 		return slog.New(slog.NewJSONHandler(w, opts))
