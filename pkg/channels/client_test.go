@@ -284,7 +284,8 @@ func TestDo_BadCall(t *testing.T) {
 
 // A server answers the first request on a connection and closes it when the
 // second has come. Whether that one was carried out nobody knows, so it must
-// not come a second time unless it is a read.
+// not come a second time unless it is a read, or has a key by which the server
+// knows it again.
 func TestDo_RepeatsNothing(t *testing.T) {
 	for name, tt := range map[string]struct {
 		call    Call
@@ -294,6 +295,7 @@ func TestDo_RepeatsNothing(t *testing.T) {
 		"send without a body": {Call{Method: "POST"}, false},
 		"send with a key":     {Call{Method: "POST", Header: map[string]string{"Idempotency-Key": "1", "x-idempotency-key": "2"}}, false},
 		"repeatable POST":     {Call{Method: "POST", Body: []byte("{}"), Repeatable: true}, false},
+		"repeatable with key": {Call{Method: "POST", Body: []byte("{}"), Repeatable: true, Header: map[string]string{"Idempotency-Key": "1"}}, true},
 		"GET that changes":    {Call{Method: "GET"}, false},
 		"GET with a body":     {Call{Method: "GET", Body: []byte("{}"), Repeatable: true}, false},
 		"read":                {Call{Method: "GET", Repeatable: true}, true},

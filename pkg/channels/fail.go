@@ -25,8 +25,8 @@ type flight struct {
 	// connected is set as soon as there is a connection for the call, a moment
 	// before the first byte is written: any later sign would come too late for
 	// a call that is given up at that moment. net/http asks for a second
-	// connection only if it wrote nothing on the first, or if the call is a
-	// read.
+	// connection only if it wrote nothing on the first, or if the call may be
+	// repeated.
 	connected bool
 	answered  atomic.Bool // the first byte of an answer came
 }

@@ -34,8 +34,10 @@ func newRequest(ctx context.Context, a *Account, call *Call) (*http.Request, err
 	for name, value := range call.Header {
 		req.Header.Set(name, value)
 	}
-	req.Header.Del("Idempotency-Key")
-	req.Header.Del("X-Idempotency-Key")
+	if !call.Repeatable { // net/http repeats what has one of these
+		req.Header.Del("Idempotency-Key")
+		req.Header.Del("X-Idempotency-Key")
+	}
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", "tram")
 	}
@@ -44,7 +46,7 @@ func newRequest(ctx context.Context, a *Account, call *Call) (*http.Request, err
 	case len(call.Body) > 0:
 		req.Body = io.NopCloser(bytes.NewReader(call.Body))
 		req.ContentLength = int64(len(call.Body))
-		if !read { // read or not, it is sent again only if nothing was written
+		if !read { // for the case that nothing was written
 			req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(call.Body)), nil }
 		}
 	case read && !call.Repeatable:
