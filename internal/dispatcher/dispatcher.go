@@ -70,7 +70,8 @@ type Dispatcher struct {
 
 	mu     sync.Mutex
 	opened map[int]*partition
-	ending sync.WaitGroup // partitions dropped, with calls under way
+	ended  map[int]chan struct{} // of a partition that was dropped: closed when nothing of it runs
+	ending sync.WaitGroup
 }
 
 // New checks cfg and returns a dispatcher that is ready to run.
@@ -78,7 +79,7 @@ func New(cfg Config) (*Dispatcher, error) {
 	cfg = cfg.withDefaults()
 	d := &Dispatcher{
 		cfg: cfg, log: cfg.Log, reader: broker.NewReader(cfg.JS), slots: make(slots, cfg.MaxInFlight),
-		jumpLag: 2000, accounts: make(map[laneKey]*Account), opened: make(map[int]*partition),
+		jumpLag: 2000, accounts: make(map[laneKey]*Account), opened: make(map[int]*partition), ended: make(map[int]chan struct{}),
 	}
 	for _, a := range cfg.Accounts {
 		if _, err := d.contract(a); err != nil {
@@ -175,6 +176,9 @@ func (d *Dispatcher) whyUnknown(kind events.Kind, key laneKey) (reason, detail s
 
 // Open implements [Partitions].
 func (d *Dispatcher) Open(ctx context.Context, n int, epoch uint64) error {
+	if err := d.awaitEnd(ctx, n); err != nil {
+		return fmt.Errorf("open partition %d: %w", n, err)
+	}
 	p := newPartition(d, n, epoch)
 	if err := p.open(ctx); err != nil {
 		p.drop()
@@ -199,10 +203,41 @@ func (d *Dispatcher) Close(ctx context.Context, n int) error {
 
 // Drop implements [Partitions].
 func (d *Dispatcher) Drop(n int) {
-	if p := d.remove(n); p != nil {
-		p.drop()
-		d.ending.Go(p.wg.Wait)
+	p := d.remove(n)
+	if p == nil {
+		return
 	}
+	p.drop()
+	done := make(chan struct{})
+	d.mu.Lock()
+	d.ended[n] = done
+	d.mu.Unlock()
+	d.ending.Go(func() {
+		p.wg.Wait()
+		close(done)
+	})
+}
+
+// awaitEnd waits for what is left of partition n from before it was dropped, but
+// no longer than its calls may take. When the broker has been away, the answers
+// that came meanwhile are stored now; without them they would be in doubt.
+func (d *Dispatcher) awaitEnd(ctx context.Context, n int) error {
+	d.mu.Lock()
+	done := d.ended[n]
+	delete(d.ended, n)
+	d.mu.Unlock()
+	if done == nil {
+		return nil
+	}
+	late := time.NewTimer(d.cfg.CallTimeout + d.results.maxWait)
+	defer late.Stop()
+	select {
+	case <-done:
+	case <-late.C:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 func (d *Dispatcher) remove(n int) *partition {

@@ -410,6 +410,40 @@ func TestNotBeforeIsRefusedRatherThanIgnored(t *testing.T) {
 	}
 }
 
+// The broker goes away with calls under way, for longer than the lease. Their
+// answers are known here, so nothing is in doubt when it is back.
+func TestABrokerOutageLosesNoAnswer(t *testing.T) {
+	r := newRig(t)
+	r.desk.hold = make(chan struct{})
+	r.start(func(c *Config) { c.CallTimeout, c.Grace = 5*time.Second, 6*time.Second })
+	var seqs []uint64
+	for i := range 40 {
+		seqs = append(seqs, r.send("shop", events.Normal, fmt.Sprint("o", i), nil))
+	}
+	r.eventually(5*time.Second, func() string {
+		if n := len(r.desk.made()); n < 16 {
+			return fmt.Sprintf("%d calls under way, want 16", n)
+		}
+		return ""
+	})
+	r.b.Stop()
+	close(r.desk.hold)
+	<-time.After(1500 * time.Millisecond) // longer than the lease
+	before := len(r.desk.made())
+	r.b.Restart()
+	for _, got := range r.ends(seqs...) {
+		if got.State != events.StateAccepted {
+			t.Errorf("request %d: %s (%s)", got.Seq, got.State, got.Why.Reason)
+		}
+	}
+	if before != 16 {
+		t.Errorf("%d calls by the end of the outage, want those 16 that had begun", before)
+	}
+	if again := r.desk.twice(); again != nil {
+		t.Errorf("called twice: %v", again)
+	}
+}
+
 // A dispatcher whose connection is cut cannot renew its lease and cannot store
 // what its calls came to. The one that takes over says unknown about those, and
 // calls the rest.
