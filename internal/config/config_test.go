@@ -276,7 +276,7 @@ func TestParse_secretFiles(t *testing.T) {
 		}
 		return "TRAM_SECRET_SHOP_MAIN_TOKEN_FILE=" + file
 	}
-	for text, want := range map[string]channels.Secret{"abc": "abc", "abc\n": "abc", "abc\r\n": "abc", " a b \n": " a b "} {
+	for text, want := range map[string]channels.Secret{"abcd": "abcd", "abcd\n": "abcd", "abcd\r\n": "abcd", " a b \n": " a b "} {
 		c, err := parse(t, minimal, write(text))
 		if err != nil || c.Accounts[0].Secrets["token"] != want {
 			t.Errorf("%q: got %v, error %v", text, c, err)
@@ -289,6 +289,7 @@ func TestParse_secretFiles(t *testing.T) {
 		{[]string{write(canary), env[0]}, "TRAM_SECRET_SHOP_MAIN_TOKEN and TRAM_SECRET_SHOP_MAIN_TOKEN_FILE are both set: keep one"},
 		{[]string{write(canary + "\n\n")}, "TRAM_SECRET_SHOP_MAIN_TOKEN holds a line break or another control character"},
 		{[]string{write("\n")}, "TRAM_SECRET_SHOP_MAIN_TOKEN_FILE names an empty file"},
+		{[]string{write("abc\n")}, "accounts[0] has a token of 3 characters in TRAM_SECRET_SHOP_MAIN_TOKEN: one of fewer than 4 cannot be told from other words"},
 		{[]string{"TRAM_SECRET_SHOP_MAIN_TOKEN_FILE=nowhere"}, "TRAM_SECRET_SHOP_MAIN_TOKEN_FILE cannot be used: open nowhere"},
 	} {
 		if got := faultsOf(t, minimal, test.environ...); len(got) != 1 || !strings.Contains(got[0], test.want) {

@@ -35,7 +35,7 @@ func TestDeployments_config(t *testing.T) {
 		}
 	}
 	c, err := config.Load(file, []string{
-		"TRAM_SECRET_CARESOFT_HOTLINE_TOKEN=a", "TRAM_SECRET_AHACHAT_FANPAGE_TOKEN=b", "TRAM_SECRET_MOMO_SHOP_TOKEN=c",
+		"TRAM_SECRET_CARESOFT_HOTLINE_TOKEN=caresoft", "TRAM_SECRET_AHACHAT_FANPAGE_TOKEN=ahachat", "TRAM_SECRET_MOMO_SHOP_TOKEN=momo",
 	}, Providers())
 	if err != nil {
 		t.Fatal(err)
