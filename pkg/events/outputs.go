@@ -144,7 +144,7 @@ type Stat struct {
 	Agg        Agg               `msgpack:"agg" json:"agg"`
 	Bucket     Bucket            `msgpack:"bucket" json:"bucket"`
 	Dims       map[string]string `msgpack:"dims,omitempty" json:"dims,omitempty"`
-	Flags      []string          `msgpack:"flags,omitempty" json:"flags,omitempty"` // in_development, approximate, derived, not_measured, zone_assumed, unit_assumed
+	Flags      []string          `msgpack:"flags,omitempty" json:"flags,omitempty"` // in_development, approximate, derived, not_measured, scale_unknown, zone_assumed, unit_assumed
 	Path       string            `msgpack:"path" json:"path"`                       // JSON pointer into the answer
 	Page       int               `msgpack:"page" json:"page"`                       // which answer of the request, from 1
 	FetchedMS  int64             `msgpack:"fetched_at_ms" json:"fetched_at_ms"`

@@ -38,6 +38,7 @@ func (t *task) make(method, path string, query url.Values, body any) *channels.C
 		Header:     map[string]string{"Accept": "application/json"},
 		Auth:       channels.Credential{In: channels.InQuery, Name: "page_access_token", Secret: pageToken},
 		Repeatable: !t.once,
+		Warnings:   t.warnings,
 	}
 	if t.user {
 		c.Auth.Name, c.Auth.Secret = "access_token", userToken

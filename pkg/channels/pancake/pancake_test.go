@@ -96,6 +96,12 @@ func refused(name, field string, r events.Request) channelstest.Case {
 	return channelstest.Case{Name: name, Request: r, Refused: field}
 }
 
+// widened is a case whose range is told to be widened.
+func widened(name, warning string, r events.Request, ex channelstest.Exchange) channelstest.Case {
+	ex.Want.Warnings = []string{warning}
+	return one(name, r, ex)
+}
+
 func with(a *channels.Account, c channelstest.Case) channelstest.Case {
 	c.Account = a
 	return c
@@ -248,8 +254,12 @@ func TestPage(t *testing.T) {
 					`{"data":{"categories":["1/1","31/12","30/12"],"series":[{"name":"inbox","data":[1,2,null]}]}}`, next(`{"part":1}`), harvest("engagement.year", 3, 0)),
 				get(root+"/statistics/customer_engagements", query("date_range", "01/01/2025 00:00:00 - 01/01/2025 23:59:59"),
 					`{"data":{"categories":["1/1"],"series":[{"name":"inbox","data":[4]}]}}`, ok, harvest("engagement.year.2", 1, 0))),
-			refused("half a day", "range", report(pancake.Engagement, events.Report{Range: events.Range{FromMS: 1_795_100_000_000, ToMS: 1_795_107_600_000}})),
-			refused("days of another zone", "range", report(pancake.Engagement, events.Report{Range: events.Range{FromDate: "2026-11-19", ToDate: "2026-11-20", Zone: "UTC"}})),
+			widened("parts of days", "the range was widened to whole days in Asia/Ho_Chi_Minh, from 2026-11-19 to before 2026-11-21",
+				report(pancake.Engagement, events.Report{Range: events.Range{FromMS: 1_795_100_000_000, ToMS: 1_795_107_600_001}}),
+				get(root+"/statistics/customer_engagements", november, `{"data":{"categories":[],"series":[]}}`, ok, harvest("", 0, 0))),
+			widened("a day of another zone", "the range was widened to whole days in Asia/Ho_Chi_Minh, from 2026-11-19 to before 2026-11-21",
+				report(pancake.Engagement, events.Report{Range: events.Range{FromDate: "2026-11-19", ToDate: "2026-11-20", Zone: "UTC"}}),
+				get(root+"/statistics/customer_engagements", november, `{"data":{"categories":[],"series":[]}}`, ok, harvest("", 0, 0))),
 
 			// P11, P12
 			stats("page", pancake.PageStats, "pages", query(instants...), file("present/statistics_pages.json"), events.Report{Range: nov}, harvest("page", 22, 0)),
@@ -265,7 +275,9 @@ func TestPage(t *testing.T) {
 				stats("staff of an unknown zone", pancake.Staff, "users", november, file("statistics_users.json"), events.Report{Range: nov}, harvest("staff.zone_assumed", 21, 1))),
 			with(page("response_time_unit", "ms"),
 				stats("staff in milliseconds", pancake.Staff, "users", november, file("statistics_users.json"), events.Report{Range: nov}, harvest("staff.ms", 21, 1))),
-			refused("half an hour", "range", report(pancake.Staff, events.Report{Range: events.Range{FromMS: 1_795_100_000_000, ToMS: 1_795_107_600_000}})),
+			widened("parts of hours", "the range was widened to whole hours in Asia/Ho_Chi_Minh, from 2026-11-19 21:00 to before 2026-11-20 00:00",
+				report(pancake.Staff, events.Report{Range: events.Range{FromMS: 1_795_100_000_000, ToMS: 1_795_107_600_000}}),
+				get(root+"/statistics/users", query("date_range", "19/11/2026 21:00:00 - 19/11/2026 23:59:59"), `{"data":{"statistics":{},"users":{}}}`, ok, harvest("", 0, 0))),
 
 			// P15
 			stats("new customers by day", pancake.NewCustomers, "page_customers", query("date_range", "20/07/2020 - 20/08/2020", "group_by", "day"),

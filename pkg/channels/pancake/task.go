@@ -3,6 +3,7 @@ package pancake
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/tramhq/tram/pkg/channels"
@@ -22,13 +23,14 @@ type task struct {
 	// [from, to) in the page's zone; older says that there is a part before it.
 	from, to time.Time
 	older    bool
+
+	warnings []string
 }
 
 // A cut says how a report's range is asked for.
 type cut struct {
-	// edge is "hour" or "day" where rows are: a range that begins or ends in
-	// the middle of one would fetch a part of it, which would then replace the
-	// whole downstream. "" is any.
+	// edge is "hour" or "day" where rows are that: a range is widened to whole
+	// ones, for a part of one would replace the whole downstream. "" is any.
 	edge string
 	// days is the longest range of one call; a longer one is asked for in
 	// parts, the newest first. 0 is no bound.
@@ -65,11 +67,7 @@ func (t *task) cutRange(c cut) error {
 	case from.IsZero() || to.IsZero():
 		return channels.Refuse(t.r, "range", "needs both ends")
 	}
-	from, to = from.In(t.zone.loc), to.In(t.zone.loc)
-	if c.edge != "" && !(t.zone.whole(from, c.edge) && t.zone.whole(to, c.edge)) {
-		return channels.Refuse(t.r, "range", "must begin and end with a whole "+c.edge+" in the page's zone, "+t.zone.name+
-			": "+t.r.Report.Report+" tells whole ones, and a part would be taken for the whole")
-	}
+	from, to = t.widen(from.In(t.zone.loc), to.In(t.zone.loc), c.edge)
 	t.from, t.to = from, to
 	if c.days > 0 {
 		t.to = to.AddDate(0, 0, -c.days*t.at.Part)
@@ -83,12 +81,25 @@ func (t *task) cutRange(c cut) error {
 	return nil
 }
 
-// whole reports whether t is where an hour or a day begins in the zone.
-func (z zone) whole(t time.Time, edge string) bool {
-	if edge == "day" {
-		return t.Equal(z.midnight(t.UnixMilli()))
+// widen returns the whole hours or days that lie in [from, to), even in part.
+func (t *task) widen(from, to time.Time, edge string) (time.Time, time.Time) {
+	if edge == "" {
+		return from, to
 	}
-	return t.Minute() == 0 && t.Second() == 0 && t.Nanosecond() == 0
+	first, last := t.zone.begin(from, edge), t.zone.begin(to, edge)
+	switch {
+	case last.Equal(to):
+	case edge == "day":
+		last = last.AddDate(0, 0, 1)
+	default:
+		last = last.Add(time.Hour)
+	}
+	if !first.Equal(from) || !last.Equal(to) {
+		layout := map[string]string{"day": time.DateOnly, "hour": "2006-01-02 15:04"}[edge]
+		t.warnings = append(t.warnings, fmt.Sprintf("the range was widened to whole %ss in %s, from %s to before %s",
+			edge, t.zone.name, first.Format(layout), last.Format(layout)))
+	}
+	return first, last
 }
 
 // since and until are the ends in unix seconds, the unit of the calls that

@@ -53,6 +53,15 @@ func (z zone) midnight(ms int64) time.Time {
 	return time.Date(y, m, d, 0, 0, 0, 0, z.loc)
 }
 
+// begin returns when the hour or day of t begins.
+func (z zone) begin(t time.Time, edge string) time.Time {
+	if edge == "day" {
+		return z.midnight(t.UnixMilli())
+	}
+	past := time.Duration(t.Minute())*time.Minute + time.Duration(t.Second())*time.Second + time.Duration(t.Nanosecond())
+	return t.Add(-past)
+}
+
 // hour reads the hour of a statistics row. hourInteger, where the row has it,
 // is the same one in UTC and leaves nothing to assume.
 func (z zone) hour(hour, hourInteger string) (events.Bucket, error) {
