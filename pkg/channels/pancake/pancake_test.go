@@ -120,6 +120,19 @@ var envelope = []string{
 
 func TestUser(t *testing.T) {
 	t.Parallel()
+	channelstest.Run(t, pancake.New(), userSuite(t))
+}
+
+func TestPage(t *testing.T) {
+	t.Parallel()
+	channelstest.Run(t, pancake.New(), pageSuite(t))
+}
+
+func FuzzUserAnswers(f *testing.F) { channelstest.Fuzz(f, pancake.New(), userSuite(f)) }
+
+func FuzzPageAnswers(f *testing.F) { channelstest.Fuzz(f, pancake.New(), pageSuite(f)) }
+
+func userSuite(t testing.TB) channelstest.Suite {
 	file := func(name string) string { return channelstest.File(t, "testdata/"+name) }
 	generate := command(pancake.GenerateToken, events.Command{PageID: "wa_c.us@84900000001"})
 	const generatePath = "/api/v1/pages/wa_c.us@84900000001/generate_page_access_token"
@@ -129,7 +142,7 @@ func TestUser(t *testing.T) {
 		return one(name, report(pancake.Pages, events.Report{}), get("/api/v1/pages", "", body, v, h))
 	}
 
-	channelstest.Run(t, pancake.New(), channelstest.Suite{
+	return channelstest.Suite{
 		Account:  channels.Account{},
 		Envelope: envelope,
 		Cases: []channelstest.Case{
@@ -156,11 +169,10 @@ func TestUser(t *testing.T) {
 			refused("no pages", "pages", report(pancake.StaffMulti, events.Report{Range: days("2022-08-05", "2022-08-07")})),
 			refused("two pages in one", "pages", report(pancake.StaffMulti, events.Report{Range: days("2022-08-05", "2022-08-07"), Pages: []string{"1,2"}})),
 		},
-	})
+	}
 }
 
-func TestPage(t *testing.T) {
-	t.Parallel()
+func pageSuite(t testing.TB) channelstest.Suite {
 	file := func(name string) string { return channelstest.File(t, "testdata/"+name) }
 	nov := days("2026-11-19", "2026-11-21")
 	instants := []string{"since", unix(t, "2026-11-19", 0), "until", unix(t, "2026-11-21", -1)}
@@ -186,7 +198,7 @@ func TestPage(t *testing.T) {
 	assignBody := `{"assignee_ids":["3fadfd70","6aa49b8e"]}`
 	year := func(r events.Report) events.Report { r.Range = days("2025-01-01", "2026-01-02"); return r }
 
-	channelstest.Run(t, pancake.New(), channelstest.Suite{
+	return channelstest.Suite{
 		Account:  *page(),
 		Envelope: envelope,
 		Cases: []channelstest.Case{
@@ -307,7 +319,7 @@ func TestPage(t *testing.T) {
 			refused("a path of its own", "conversation_id", command(pancake.MarkRead, events.Command{ConversationID: "."})),
 			refused("a page within a page", "page_id", command(pancake.MarkRead, events.Command{ConversationID: chatID, PageID: pageID})),
 		},
-	})
+	}
 }
 
 func ExampleNew() {
