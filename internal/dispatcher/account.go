@@ -3,7 +3,9 @@ package dispatcher
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -32,20 +34,46 @@ type Breaker struct {
 	Open     time.Duration // before one probe is let through; default 15s
 }
 
-// account is the running state of an Account in one partition owner: what must
-// hold for all its calls together. It starts with an empty limiter, because the
-// owner before may have spent the budget a moment ago.
-type account struct {
+// A known account is one that is configured, with what its provider package
+// makes of it. It never changes; a reload makes another.
+type known struct {
 	*Account
 	provider channels.Provider
 	contract events.Contract
-	limiter  *ratelimit.Limiter
+	limits   ratelimit.Limits
 	spacing  time.Duration // between two calls at the limit
-	breaker  *gobreaker.TwoStepCircuitBreaker[struct{}]
+}
+
+func newKnown(a *Account, p channels.Provider) (*known, error) {
+	c, err := p.Contract(&a.Account)
+	if err != nil {
+		return nil, fmt.Errorf("account %s/%s: %w", a.Provider, a.Name, err)
+	}
+	k := &known{Account: a, provider: p, contract: c, limits: a.Limits}
+	if len(k.limits.Windows) == 0 { // cool-downs need a limiter all the same
+		k.limits.Windows = []ratelimit.Window{{Limit: 100_000, Per: time.Second, Burst: 10_000}}
+	}
+	if err := k.limits.Validate(); err != nil {
+		return nil, fmt.Errorf("account %s/%s: limits: %w", a.Provider, a.Name, err)
+	}
+	for _, w := range k.limits.Windows {
+		k.spacing = max(k.spacing, w.Per/time.Duration(w.Limit))
+	}
+	return k, nil
+}
+
+// account is the running state of a known account in its lane: what must hold
+// for all its calls together. It starts with an empty limiter, because the
+// owner before may have spent the budget a moment ago.
+type account struct {
+	log     *slog.Logger
+	limiter *ratelimit.Limiter
 
 	mu        sync.Mutex
-	paused    bool      // the credential was refused
+	known     *known
+	breaker   *gobreaker.TwoStepCircuitBreaker[struct{}]
 	openUntil time.Time // the breaker's next probe
+	paused    bool      // the credential was refused
 	throttles int       // in a row
 	usage     float64   // percent, as the provider told it last
 }
@@ -56,20 +84,18 @@ var (
 	errNoVerdict     = errors.New("no call was made")
 )
 
-func newAccount(a *Account, p channels.Provider, c events.Contract, log *slog.Logger) *account {
-	limits := a.Limits
-	if len(limits.Windows) == 0 { // cool-downs need a limiter all the same
-		limits.Windows = []ratelimit.Window{{Limit: 100_000, Per: time.Second, Burst: 10_000}}
-	}
-	acc := &account{Account: a, provider: p, contract: c, limiter: ratelimit.New(limits)}
-	for _, w := range limits.Windows {
-		acc.spacing = max(acc.spacing, w.Per/time.Duration(w.Limit))
-	}
-	b := a.Breaker
+func newAccount(k *known, log *slog.Logger) *account {
+	acc := &account{log: log, known: k, limiter: ratelimit.New(k.limits)}
+	acc.breaker = acc.newBreaker(k)
+	return acc
+}
+
+func (a *account) newBreaker(k *known) *gobreaker.TwoStepCircuitBreaker[struct{}] {
+	b := k.Breaker
 	window, open := cmp.Or(b.Window, 10*time.Second), cmp.Or(b.Open, 15*time.Second)
 	minCalls, ratio := uint32(cmp.Or(b.MinCalls, 10)), cmp.Or(b.Ratio, 0.5)
-	acc.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
-		Name:         a.Provider + "/" + a.Name,
+	return gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+		Name:         k.Provider + "/" + k.Name,
 		MaxRequests:  1,
 		Interval:     window,
 		BucketPeriod: window / 10,
@@ -81,33 +107,61 @@ func newAccount(a *Account, p channels.Provider, c events.Contract, log *slog.Lo
 		},
 		// Runs under the breaker's lock: it must not ask the breaker anything.
 		OnStateChange: func(name string, from, to gobreaker.State) {
-			log.Warn("circuit breaker", "account", name, "from", from.String(), "to", to.String())
+			a.log.Warn("circuit breaker", "account", name, "from", from.String(), "to", to.String())
 			if to == gobreaker.StateOpen {
-				acc.mu.Lock()
-				acc.openUntil = time.Now().Add(open)
-				acc.mu.Unlock()
+				a.mu.Lock()
+				a.openUntil = time.Now().Add(open)
+				a.mu.Unlock()
 			}
 		},
 	})
-	return acc
+}
+
+// update takes a changed configuration over. What the limiter has counted
+// stays; an account that waits for another credential goes on if it has one.
+func (a *account) update(k *known) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	old := a.known
+	if k == old {
+		return
+	}
+	a.known = k
+	if err := a.limiter.Update(k.limits); err != nil { // newKnown has validated them
+		a.log.Error("limits not changed", "provider", k.Provider, "account", k.Name, "error", err)
+	}
+	if k.Breaker != old.Breaker {
+		a.breaker = a.newBreaker(k)
+	}
+	if a.paused && !maps.Equal(k.Secrets, old.Secrets) {
+		a.paused = false
+		a.log.Info("account goes on: its credential has changed", "provider", k.Provider, "account", k.Name)
+	}
+}
+
+// state returns what one execution works with.
+func (a *account) state() (*known, *gobreaker.TwoStepCircuitBreaker[struct{}]) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.known, a.breaker
 }
 
 // gate says how long no call may start, given that picked calls are on their
 // way to the limiter already and busy calls are under way. Zero opens it;
 // forever means until something changes.
 func (a *account) gate(now time.Time, picked, busy int) time.Duration {
-	if busy >= cmp.Or(a.Concurrency, 16) {
-		return forever
-	}
 	a.mu.Lock()
-	paused, openUntil := a.paused, a.openUntil
+	k, breaker, paused := a.known, a.breaker, a.paused
 	a.mu.Unlock()
-	if paused {
+	if paused || busy >= cmp.Or(k.Concurrency, 16) {
 		return forever
 	}
-	switch a.breaker.State() {
+	switch breaker.State() { // may run OnStateChange, which needs a.mu
+
 	case gobreaker.StateOpen:
-		return max(openUntil.Sub(now), time.Millisecond)
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return max(a.openUntil.Sub(now), time.Millisecond)
 	case gobreaker.StateHalfOpen:
 		if busy > 0 {
 			return forever // one probe at a time
@@ -116,7 +170,7 @@ func (a *account) gate(now time.Time, picked, busy int) time.Duration {
 	if a.limiter.Delay(now, picked+1) == 0 { // the burst has room for all of them
 		return 0
 	}
-	d := a.limiter.Delay(now, 1) + time.Duration(picked)*a.spacing - lookahead
+	d := a.limiter.Delay(now, 1) + time.Duration(picked)*k.spacing - lookahead
 	return max(d, 0)
 }
 

@@ -96,13 +96,7 @@ func (p *partition) snapshot() *checkpoint {
 	c := &checkpoint{Feed: p.fed.Load(), Results: p.d.lastResult.Load()}
 	c.Intents = p.intents.position()
 	met := c.Feed
-	p.mu.Lock()
-	lanes := make([]*lane, 0, len(p.lanes))
-	for _, l := range p.lanes {
-		lanes = append(lanes, l)
-	}
-	p.mu.Unlock()
-	for _, l := range lanes {
+	for _, l := range p.all() {
 		if m, needed := l.mark(c); needed {
 			c.Lanes = append(c.Lanes, m)
 			for _, q := range m.Queues {
@@ -110,7 +104,7 @@ func (p *partition) snapshot() *checkpoint {
 					met = min(met, q.Taken)
 				}
 			}
-		} else if l.acct == nil {
+		} else if l.account() == nil {
 			p.forget(l)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -58,7 +59,7 @@ type Dispatcher struct {
 	reader   *broker.Reader
 	results  *resultStore
 	slots    slots
-	accounts map[laneKey]*Account
+	accounts atomic.Pointer[map[laneKey]*known]
 	owner    *Owner
 
 	// storing outlives the calls: an answer that came is stored.
@@ -79,14 +80,13 @@ func New(cfg Config) (*Dispatcher, error) {
 	cfg = cfg.withDefaults()
 	d := &Dispatcher{
 		cfg: cfg, log: cfg.Log, reader: broker.NewReader(cfg.JS), slots: make(slots, cfg.MaxInFlight),
-		jumpLag: 2000, accounts: make(map[laneKey]*Account), opened: make(map[int]*partition), ended: make(map[int]chan struct{}),
+		jumpLag: 2000, opened: make(map[int]*partition), ended: make(map[int]chan struct{}),
 	}
-	for _, a := range cfg.Accounts {
-		if _, err := d.contract(a); err != nil {
-			return nil, err
-		}
-		d.accounts[laneKey{provider: a.Provider, account: a.Name}] = a
+	accounts, err := d.check(cfg.Accounts)
+	if err != nil {
+		return nil, err
 	}
+	d.accounts.Store(&accounts)
 	d.results = &resultStore{js: cfg.JS, reader: d.reader, log: cfg.Log, giveUp: cfg.DedupWindow / 2, maxWait: 2 * time.Second}
 	d.storing, d.stopStoring = context.WithCancel(context.Background())
 	d.owner = NewOwner(OwnerConfig{JS: cfg.JS, Partitions: cfg.Partitions, Lease: cfg.Lease, Log: cfg.Log}, d)
@@ -112,60 +112,63 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 // not stored yet may take when the dispatcher stops.
 const storeGrace = 2 * time.Second
 
+// Update changes the accounts while the dispatcher runs: limits, breakers and
+// credentials of those that stay, those that are new, those that are no more.
+// Accounts that are not valid change nothing. Calls under way go on as they
+// began.
+func (d *Dispatcher) Update(ctx context.Context, all []*Account) error {
+	accounts, err := d.check(all)
+	if err != nil {
+		return err
+	}
+	d.accounts.Store(&accounts)
+	d.mu.Lock()
+	opened := slices.Collect(maps.Values(d.opened))
+	d.mu.Unlock()
+	for _, p := range opened {
+		for _, l := range p.all() {
+			l.configure(accounts[l.key])
+		}
+	}
+	return d.publishContracts(ctx)
+}
+
+// check returns the accounts by their lanes, or what is wrong with them.
+func (d *Dispatcher) check(all []*Account) (map[laneKey]*known, error) {
+	accounts := make(map[laneKey]*known, len(all))
+	for _, a := range all {
+		i := slices.IndexFunc(d.cfg.Providers, func(p channels.Provider) bool { return p.Name() == a.Provider })
+		if i < 0 {
+			return nil, fmt.Errorf("account %s: unknown provider %q", a.Name, a.Provider)
+		}
+		k, err := newKnown(a, d.cfg.Providers[i])
+		if err != nil {
+			return nil, err
+		}
+		accounts[laneKey{provider: a.Provider, account: a.Name}] = k
+	}
+	return accounts, nil
+}
+
 // publishContracts tells producers what the accounts can be asked for.
 func (d *Dispatcher) publishContracts(ctx context.Context) error {
-	for _, a := range d.cfg.Accounts {
-		c, err := d.contract(a)
-		if err != nil {
-			return err
-		}
-		if err := events.PutContract(ctx, d.cfg.JS, c); err != nil {
-			return fmt.Errorf("publish contract of %s/%s: %w", a.Provider, a.Name, err)
+	for _, k := range *d.accounts.Load() {
+		if err := events.PutContract(ctx, d.cfg.JS, k.contract); err != nil {
+			return fmt.Errorf("publish contract of %s/%s: %w", k.Provider, k.Name, err)
 		}
 	}
 	return nil
 }
 
-func (d *Dispatcher) contract(a *Account) (events.Contract, error) {
-	p := d.provider(a.Provider)
-	if p == nil {
-		return events.Contract{}, fmt.Errorf("account %s: unknown provider %q", a.Name, a.Provider)
-	}
-	c, err := p.Contract(&a.Account)
-	if err != nil {
-		return events.Contract{}, fmt.Errorf("account %s/%s: %w", a.Provider, a.Name, err)
-	}
-	return c, nil
-}
-
-func (d *Dispatcher) provider(name string) channels.Provider {
-	i := slices.IndexFunc(d.cfg.Providers, func(p channels.Provider) bool { return p.Name() == name })
-	if i < 0 {
-		return nil
-	}
-	return d.cfg.Providers[i]
-}
-
-// newAccount returns the running state of a configured account, or nil.
-func (d *Dispatcher) newAccount(key laneKey) *account {
-	a := d.accounts[key]
-	if a == nil {
-		return nil
-	}
-	c, err := d.contract(a)
-	if err != nil { // New has seen it succeed
-		d.log.Error("account has no contract", "error", err)
-		return nil
-	}
-	return newAccount(a, d.provider(key.provider), c, d.log)
-}
+// known returns the account of a lane, or nil.
+func (d *Dispatcher) known(key laneKey) *known { return (*d.accounts.Load())[key] }
 
 // whyUnknown says, in the library's words, why an account cannot be asked for
 // anything.
 func (d *Dispatcher) whyUnknown(kind events.Kind, key laneKey) (reason, detail string) {
 	reason = ReasonUnknownProvider
 	var known []string
-	for k := range d.accounts {
+	for k := range *d.accounts.Load() {
 		known = append(known, k.provider+"."+k.account)
 		if k.provider == key.provider {
 			reason = ReasonUnknownAccount
@@ -187,6 +190,9 @@ func (d *Dispatcher) Open(ctx context.Context, n int, epoch uint64) error {
 	d.mu.Lock()
 	d.opened[n] = p
 	d.mu.Unlock()
+	for _, l := range p.all() { // an update may have come before it could be told
+		l.configure(d.known(l.key))
+	}
 	d.log.Debug("partition opened", "partition", n, "epoch", epoch)
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/tramhq/tram/internal/ledger"
 	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
+	"github.com/tramhq/tram/pkg/ratelimit"
 )
 
 func TestASendIsCalledOnceAndItsResultStored(t *testing.T) {
@@ -202,6 +203,50 @@ func TestARefusedCredentialStopsTheAccountAlone(t *testing.T) {
 		if got.State != events.StateAccepted {
 			t.Errorf("request %d: %s", got.Seq, got.State)
 		}
+	}
+}
+
+func TestAChangedConfigurationIsTakenOver(t *testing.T) {
+	r := newRig(t)
+	r.desk.answer = func(_ int, c call) (int, channels.Verdict) {
+		if c.secret == "Bearer old" {
+			return 401, channels.Verdict{Class: channels.Auth, Reason: "credential"}
+		}
+		return 200, channels.Verdict{Class: channels.OK}
+	}
+	account := func(name, token string) *Account {
+		return &Account{Account: channels.Account{Provider: "fake", Name: name, Secrets: map[string]channels.Secret{"token": channels.Secret(token)}}}
+	}
+	d := r.dispatcher(r.b.Conn, func(c *Config) {
+		c.Accounts = []*Account{account("shop", "old"), account("gone", "good")}
+	})
+	r.run(d)
+	shop := r.send("shop", events.Normal, "waits", nil)
+	r.ends(r.send("gone", events.Normal, "was", nil))
+	r.eventually(5*time.Second, func() string {
+		if len(r.results()[shop]) == 0 {
+			return "the old credential was not refused"
+		}
+		return ""
+	})
+	bad := account("shop", "new")
+	bad.Limits.Windows = []ratelimit.Window{ratelimit.PerSecond(0)}
+	if err := d.Update(t.Context(), []*Account{bad}); err == nil {
+		t.Error("limits of 0 per second were taken")
+	}
+	good := account("shop", "new")
+	good.Limits.Windows = []ratelimit.Window{ratelimit.PerSecond(500)}
+	if err := d.Update(t.Context(), []*Account{good, account("fresh", "good")}); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.ends(shop)[0]; got.State != events.StateAccepted {
+		t.Errorf("with the new credential: %s (%s)", got.State, got.Why.Reason)
+	}
+	if got := r.ends(r.send("fresh", events.Normal, "fresh", nil))[0]; got.State != events.StateAccepted {
+		t.Errorf("a new account: %s (%s)", got.State, got.Why.Reason)
+	}
+	if got := r.ends(r.send("gone", events.Normal, "gone", nil))[0]; got.Why.Reason != ReasonUnknownAccount {
+		t.Errorf("an account that is no more: %s (%s)", got.State, got.Why.Reason)
 	}
 }
 

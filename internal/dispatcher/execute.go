@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/sony/gobreaker/v2"
+
 	"github.com/tramhq/tram/internal/ledger"
 	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
@@ -18,8 +20,12 @@ import (
 //
 //	check → intent stored → limiter → lease and expiry → call → judge → result stored
 func (p *partition) execute(l *lane, e *entry) {
-	x := &execution{p: p, l: l, e: e}
+	x := &execution{p: p, l: l, e: e, acct: l.account()}
 	defer l.settleExecution(x)
+	var breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
+	if x.acct != nil {
+		x.known, breaker = x.acct.state()
+	}
 
 	if !x.check() {
 		return
@@ -32,7 +38,7 @@ func (p *partition) execute(l *lane, e *entry) {
 		x.endUncalled(reason)
 		return
 	}
-	done, err := l.acct.breaker.Allow()
+	done, err := breaker.Allow()
 	if err != nil { // it opened since we were picked
 		x.decision = decision{state: events.StateDeferred}
 		return
@@ -56,7 +62,7 @@ func (p *partition) execute(l *lane, e *entry) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(p.work, p.d.cfg.CallTimeout)
-	ans := p.d.cfg.Client.Do(ctx, &l.acct.Account.Account, call)
+	ans := p.d.cfg.Client.Do(ctx, &x.known.Account.Account, call)
 	cancel()
 	x.redact(ans)
 	verdict = x.judge(ans)
@@ -68,6 +74,8 @@ type execution struct {
 	p        *partition
 	l        *lane
 	e        *entry
+	acct     *account // nil: none is configured
+	known    *known   // as it was configured when the execution began
 	decision decision
 	passed   bool // the limiter, or needs it no more
 	lost     bool // the partition is no longer ours: the entry is the new owner's
@@ -88,7 +96,7 @@ func (x *execution) pass() {
 func (x *execution) admitted() bool {
 	ctx, cancel := context.WithTimeout(x.p.take, admitPatience)
 	defer cancel()
-	if err := x.l.acct.limiter.Wait(ctx, 1); err != nil {
+	if err := x.acct.limiter.Wait(ctx, 1); err != nil {
 		x.notCalled("the account was silenced, or the relay is stopping")
 		return false
 	}
@@ -113,11 +121,11 @@ func (x *execution) check() bool {
 		x.refuse(events.ReasonOf(x.e.fault), x.e.fault.Error())
 		return false
 	}
-	if x.l.acct == nil {
+	if x.acct == nil {
 		x.refuse(x.p.d.whyUnknown(x.e.req.Kind, x.l.key))
 		return false
 	}
-	if err := x.l.acct.contract.Check(x.e.req); err != nil {
+	if err := x.known.contract.Check(x.e.req); err != nil {
 		x.refuse(events.ReasonOf(err), err.Error())
 		return false
 	}
@@ -133,7 +141,7 @@ func (x *execution) prepare() (call *channels.Call, ok bool) {
 			call, ok = nil, false
 		}
 	}()
-	call, err := x.l.acct.provider.Prepare(&x.l.acct.Account.Account, x.e.req, x.e.step)
+	call, err := x.known.provider.Prepare(&x.known.Account.Account, x.e.req, x.e.step)
 	if err != nil {
 		x.refuse(ReasonInvalidRequest, err.Error())
 		return nil, false
@@ -179,7 +187,7 @@ func (x *execution) commit() bool {
 // redact takes secrets out of an answer that is one itself. What a provider
 // package fails to redact is not kept at all.
 func (x *execution) redact(ans *channels.Answer) {
-	p, ok := x.l.acct.provider.(channels.Redactor)
+	p, ok := x.known.provider.(channels.Redactor)
 	if !ok {
 		return
 	}
@@ -202,7 +210,7 @@ func (x *execution) judge(ans *channels.Answer) (v channels.Verdict) {
 				Detail: "the provider package could not judge the answer"}
 		}
 	}()
-	return x.l.acct.provider.Judge(&x.l.acct.Account.Account, x.e.req, x.e.step, ans)
+	return x.known.provider.Judge(&x.known.Account.Account, x.e.req, x.e.step, ans)
 }
 
 // conclude turns the verdict into what happens next, and stores it.
@@ -239,7 +247,7 @@ func (x *execution) conclude(call *channels.Call, ans *channels.Answer, v channe
 	if d.state == "" {
 		r.Next = v.Next
 	}
-	if x.l.acct.heed(v, d, now) {
+	if x.acct.heed(v, d, now) {
 		x.p.log.Error("account paused: its credential was refused",
 			"provider", x.l.key.provider, "account", x.l.key.account, "reason", v.Reason, "status", ans.Status)
 	}
@@ -288,7 +296,7 @@ func (x *execution) count(ans *channels.Answer) (err error) {
 			err = errors.New("the provider package could not parse the answer")
 		}
 	}()
-	h, err := x.l.acct.provider.Parse(&x.l.acct.Account.Account, x.e.req, x.e.step, ans)
+	h, err := x.known.provider.Parse(&x.known.Account.Account, x.e.req, x.e.step, ans)
 	if err != nil {
 		return err
 	}
@@ -299,8 +307,8 @@ func (x *execution) count(ans *channels.Answer) (err error) {
 
 func (x *execution) policy(call *channels.Call) policy {
 	p := policy{
-		kind: x.e.req.Kind, repeatable: call.Repeatable, onAmbiguous: x.l.acct.OnAmbiguous,
-		attempt: x.e.attempts, throttles: x.l.acct.nextThrottle(), retry: x.p.d.cfg.Retry,
+		kind: x.e.req.Kind, repeatable: call.Repeatable, onAmbiguous: x.known.OnAmbiguous,
+		attempt: x.e.attempts, throttles: x.acct.nextThrottle(), retry: x.p.d.cfg.Retry,
 	}
 	if s := x.e.req.Send; s != nil && s.OnAmbiguous != "" {
 		p.onAmbiguous = s.OnAmbiguous

@@ -50,6 +50,9 @@ func (p *fakeProvider) Prepare(a *channels.Account, r *events.Request, s channel
 		c.Body = []byte("page " + cmp.Or(s.Cursor, "1"))
 	}
 	c.Header = map[string]string{"X-Account": a.Name}
+	if a.Secrets != nil {
+		c.Auth = channels.Credential{In: channels.InBearer, Secret: "token"}
+	}
 	return c, nil
 }
 
@@ -84,13 +87,13 @@ type desk struct {
 }
 
 type call struct {
-	account, body string
-	at            time.Time
+	account, body, secret string
+	at                    time.Time
 }
 
 func (d *desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b, _ := io.ReadAll(r.Body)
-	c := call{account: r.Header.Get("X-Account"), body: string(b), at: time.Now()}
+	c := call{account: r.Header.Get("X-Account"), body: string(b), secret: r.Header.Get("Authorization"), at: time.Now()}
 	d.mu.Lock()
 	d.calls = append(d.calls, c)
 	n := 0

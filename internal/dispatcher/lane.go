@@ -27,11 +27,11 @@ func (k laneKey) class(c int) events.Class {
 // account may be called, and has it executed. It has a goroutine only while it
 // has work.
 type lane struct {
-	p    *partition
-	key  laneKey
-	acct *account // nil: no such account is configured, every request is refused
+	p   *partition
+	key laneKey
 
 	mu      sync.Mutex
+	acct    *account          // nil: no such account is configured, every request is refused
 	queues  [3]queue          // by class
 	ready   [3][]*entry       // go on at once: next steps, and what a take-over brought
 	waiting retries           // go on at their time
@@ -87,6 +87,29 @@ func (l *lane) skipTo(class int, seq uint64) {
 	q := &l.queues[class]
 	q.skipped = max(q.skipped, seq)
 	l.startLocked()
+	l.mu.Unlock()
+	l.kick()
+}
+
+// account returns the state of the lane's account, or nil.
+func (l *lane) account() *account {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.acct
+}
+
+// configure takes a changed configuration over; nil says that the account is
+// configured no more.
+func (l *lane) configure(k *known) {
+	l.mu.Lock()
+	switch {
+	case k == nil:
+		l.acct = nil
+	case l.acct == nil:
+		l.acct = newAccount(k, l.p.log)
+	default:
+		l.acct.update(k)
+	}
 	l.mu.Unlock()
 	l.kick()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -133,10 +134,21 @@ func (p *partition) lane(key laneKey) *lane {
 	if l == nil {
 		// All requests that the feed has handed on belong to lanes that are
 		// here, or have ended.
-		l = newLane(p, key, p.d.newAccount(key), p.fed.Load())
+		var acct *account
+		if k := p.d.known(key); k != nil {
+			acct = newAccount(k, p.log)
+		}
+		l = newLane(p, key, acct, p.fed.Load())
 		p.lanes[key] = l
 	}
 	return l
+}
+
+// all returns the lanes that there are.
+func (p *partition) all() []*lane {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Collect(maps.Values(p.lanes))
 }
 
 // begin makes an entry of a request that a lane has read, as owners before us
