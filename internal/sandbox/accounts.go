@@ -35,6 +35,7 @@ func DefaultAccounts() []Account {
 		{Provider: "pancake", ID: PancakeUser, Token: "sandbox-pancake-user-token"},
 		{Provider: "pancake", ID: "109483769790976", Token: "sandbox-pancake-page-token"},
 		{Provider: "pancake", ID: "wa_c.us@84900000001", Token: "sandbox-pancake-shop-token"},
+		{Provider: "webhook", ID: "sandbox", Token: "sandbox-webhook-token"},
 	}
 }
 

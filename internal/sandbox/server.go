@@ -81,7 +81,7 @@ func New(o Options) *Server {
 		random:  rand.New(rand.NewPCG(o.Seed, 0)),
 		done:    make(chan struct{}),
 	}
-	for _, a := range []*api{caresoft(o), ahachat(), momo(o), facebook(o), pancake(o)} {
+	for _, a := range []*api{caresoft(o), ahachat(), momo(o), facebook(o), pancake(o), webhook()} {
 		s.apis[a.name] = a
 	}
 	s.accounts = newStates(o.Accounts, s.apis)

@@ -23,6 +23,7 @@ import (
 	"github.com/tramhq/tram/pkg/channels/facebook"
 	"github.com/tramhq/tram/pkg/channels/momo"
 	"github.com/tramhq/tram/pkg/channels/pancake"
+	"github.com/tramhq/tram/pkg/channels/webhook"
 )
 
 // Providers returns every provider. A new one is one line here.
@@ -33,6 +34,7 @@ func Providers() []channels.Provider {
 		facebook.New(),
 		momo.New(),
 		pancake.New(),
+		webhook.New(),
 	}
 }
 
