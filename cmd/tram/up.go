@@ -30,10 +30,11 @@ func upCommand() *cobra.Command {
 its streams, a dispatcher and a collector.
 
 Without --config it also runs a sandbox that stands in for the chat platforms,
-with the accounts caresoft/hotline, ahachat/fanpage, momo/shop and facebook/page
-in it. Other processes reach the broker at the address that the line "ready"
-tells; nothing listens on anything but loopback unless it is told to. What was
-not done when it stops is done when it is started again with the same --dir.`,
+with the accounts caresoft/hotline, ahachat/fanpage, momo/shop, facebook/page,
+pancake/page and pancake/user in it. Other processes reach the broker at the
+address that the line "ready" tells; nothing listens on anything but loopback
+unless it is told to. What was not done when it stops is done when it is started
+again with the same --dir.`,
 		Example: `  tram up
   tram up --demo
   tram up --config tram.yaml --dir /var/lib/tram --listen 127.0.0.1:4222`,
@@ -69,7 +70,8 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer) (err error) 
 	if box != nil {
 		defer func() { err = errors.Join(err, box.Close()) }()
 	}
-	c, err := upConfig(o, box)
+	load := func() (*config.Config, error) { return upConfig(o, box) }
+	c, err := load()
 	if err != nil {
 		return err
 	}
@@ -97,8 +99,8 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer) (err error) 
 		return err
 	}
 	parts, ctx := errgroup.WithContext(ctx)
-	parts.Go(func() error { return wiring.RunDispatcher(ctx, c, clients[0].js, log) })
-	parts.Go(func() error { return wiring.RunCollector(ctx, c, clients[1].js, log) })
+	parts.Go(func() error { return wiring.RunDispatcher(ctx, c, load, clients[0].js, log) })
+	parts.Go(func() error { return wiring.RunCollector(ctx, c, load, clients[1].js, log) })
 	parts.Go(func() error {
 		if err := takesEvents(ctx, clients[2], c.Accounts); err != nil {
 			return nil // it is to stop, and whoever said so knows why
@@ -187,6 +189,8 @@ func upConfig(o upOptions, box *sandbox.Server) (*config.Config, error) {
 		"TRAM_SECRET_AHACHAT_FANPAGE_TOKEN=sandbox-ahachat-token",
 		"TRAM_SECRET_MOMO_SHOP_TOKEN=sandbox-momo-token",
 		"TRAM_SECRET_FACEBOOK_PAGE_TOKEN=sandbox-facebook-token",
+		"TRAM_SECRET_PANCAKE_PAGE_PAGE_TOKEN=sandbox-pancake-page-token",
+		"TRAM_SECRET_PANCAKE_USER_USER_TOKEN=sandbox-pancake-user-token",
 	)
 	file := strings.ReplaceAll(sample, "SANDBOX/", box.URL()+"/")
 	return config.Parse("sample", []byte(file), environ, wiring.Providers())

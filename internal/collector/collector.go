@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -49,7 +50,7 @@ type Config struct {
 type Collector struct {
 	Config
 	providers map[string]channels.Provider
-	accounts  map[accountKey]*channels.Account
+	accounts  atomic.Pointer[map[accountKey]*channels.Account]
 	seed      maphash.Seed
 }
 
@@ -65,7 +66,6 @@ func New(c Config) (*Collector, error) {
 	col := &Collector{
 		Config:    c,
 		providers: make(map[string]channels.Provider, len(c.Providers)),
-		accounts:  make(map[accountKey]*channels.Account, len(c.Accounts)),
 		seed:      maphash.MakeSeed(),
 	}
 	for _, p := range c.Providers {
@@ -74,14 +74,25 @@ func New(c Config) (*Collector, error) {
 		}
 		col.providers[p.Name()] = p
 	}
-	for _, a := range c.Accounts {
-		key := accountKey{a.Provider, a.Name}
-		if col.accounts[key] != nil {
-			return nil, fmt.Errorf("account %s of %s is given twice", a.Name, a.Provider)
-		}
-		col.accounts[key] = a
+	if err := col.Update(c.Accounts); err != nil {
+		return nil, err
 	}
 	return col, nil
+}
+
+// Update changes the accounts while the collector runs. It changes nothing if
+// two of one provider have the same name.
+func (c *Collector) Update(all []*channels.Account) error {
+	accounts := make(map[accountKey]*channels.Account, len(all))
+	for _, a := range all {
+		key := accountKey{a.Provider, a.Name}
+		if accounts[key] != nil {
+			return fmt.Errorf("account %s of %s is given twice", a.Name, a.Provider)
+		}
+		accounts[key] = a
+	}
+	c.accounts.Store(&accounts)
+	return nil
 }
 
 // Run collects until ctx is done, finishes what it has begun, and returns nil.

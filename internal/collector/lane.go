@@ -104,7 +104,7 @@ func (l *lane) translate(m jetstream.Msg) ([]*nats.Msg, error) {
 	if s, err := events.ParseSubject(r.Request.Subject); err == nil {
 		key = accountKey{s.Provider, s.Account}
 	}
-	msgs, err := Events(r, l.providers[key.provider], l.accounts[key])
+	msgs, err := Events(r, l.providers[key.provider], (*l.accounts.Load())[key])
 	if err != nil {
 		log := l.Log.With("subject", m.Subject(), "seq", r.Seq, "call", r.Call, "error", err)
 		if p, ok := errors.AsType[*panicError](err); ok {

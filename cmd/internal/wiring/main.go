@@ -30,7 +30,7 @@ const (
 )
 
 // A Run is the work of a process, until ctx is done.
-type Run func(ctx context.Context, c *config.Config, js jetstream.JetStream, log *slog.Logger) error
+type Run func(ctx context.Context, c *config.Config, load Loader, js jetstream.JetStream, log *slog.Logger) error
 
 // Main is the main function of a process called name that does nothing but
 // run, on a broker that is there already. It does not return.
@@ -58,18 +58,19 @@ func start(ctx context.Context, name string, args, environ []string, stdout, std
 		fmt.Fprintln(stdout, name, Version())
 		return ExitOK
 	}
-	c, err := config.Load(*file, environ, Providers())
+	load := func() (*config.Config, error) { return config.Load(*file, environ, Providers()) }
+	c, err := load()
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return ExitRefused
 	}
-	return serve(ctx, name, c, Logger(stderr, c.Log), run)
+	return serve(ctx, name, c, load, Logger(stderr, c.Log), run)
 }
 
 // patience is how long a broker may stay away before that is worth a word.
 const patience = 5 * time.Second
 
-func serve(ctx context.Context, name string, c *config.Config, log *slog.Logger, run Run) int {
+func serve(ctx context.Context, name string, c *config.Config, load Loader, log *slog.Logger, run Run) int {
 	waiting := time.AfterFunc(patience, func() { log.Warn("broker cannot be reached yet, still trying", "servers", c.NATS.URL) })
 	nc, js, err := Connect(ctx, "tram-"+name, c.NATS, log)
 	waiting.Stop()
@@ -84,7 +85,7 @@ func serve(ctx context.Context, name string, c *config.Config, log *slog.Logger,
 	}
 	log.Info("started", "process", name, "version", Version(), "server", nc.ConnectedServerName(), "accounts", len(c.Accounts))
 	defer context.AfterFunc(ctx, func() { log.Info("stopping", "cause", context.Cause(ctx)) })()
-	if err := run(ctx, c, js, log); err != nil {
+	if err := run(ctx, c, load, js, log); err != nil {
 		log.Error("stopped", "error", err)
 		return ExitFailure
 	}

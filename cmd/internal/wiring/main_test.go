@@ -17,8 +17,8 @@ import (
 func TestStart(t *testing.T) {
 	ready := brokertest.Start(t)
 	empty := brokertest.StartEmpty(t)
-	ran := func(context.Context, *config.Config, jetstream.JetStream, *slog.Logger) error { return nil }
-	failed := func(context.Context, *config.Config, jetstream.JetStream, *slog.Logger) error {
+	ran := func(context.Context, *config.Config, Loader, jetstream.JetStream, *slog.Logger) error { return nil }
+	failed := func(context.Context, *config.Config, Loader, jetstream.JetStream, *slog.Logger) error {
 		return errors.New("out of luck")
 	}
 	tests := []struct {

@@ -8,7 +8,11 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"os"
+	"os/signal"
 	"strings"
+	"sync"
+	"syscall"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -92,8 +96,9 @@ func Streams(c config.Streams) broker.Streams {
 	}
 }
 
-// RunDispatcher dispatches until ctx is done.
-func RunDispatcher(ctx context.Context, c *config.Config, js jetstream.JetStream, log *slog.Logger) error {
+// RunDispatcher dispatches until ctx is done. It takes accounts over that
+// change meanwhile.
+func RunDispatcher(ctx context.Context, c *config.Config, load Loader, js jetstream.JetStream, log *slog.Logger) error {
 	client, err := channels.NewClient(channels.ClientConfig{
 		Timeout: c.Dispatcher.CallTimeout, DialTimeout: c.HTTP.DialTimeout,
 		MaxBody: int(c.HTTP.MaxBody), Proxy: c.HTTP.Proxy,
@@ -114,7 +119,26 @@ func RunDispatcher(ctx context.Context, c *config.Config, js jetstream.JetStream
 	if err != nil {
 		return fmt.Errorf("start dispatcher: %w", err)
 	}
+	defer following(ctx, c, load, log, func(changed *config.Config) error {
+		return d.Update(ctx, accounts(changed))
+	})()
 	return d.Run(ctx)
+}
+
+// following reloads until ctx is done, in a goroutine that the function it
+// returns waits for.
+func following(ctx context.Context, c *config.Config, load Loader, log *slog.Logger, update func(*config.Config) error) (wait func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	now := *c // of its own: it changes
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	var wg sync.WaitGroup
+	wg.Go(func() { reload(ctx, hup, &now, load, log, update) })
+	return func() {
+		signal.Stop(hup)
+		cancel()
+		wg.Wait()
+	}
 }
 
 func accounts(c *config.Config) []*dispatcher.Account {
@@ -128,17 +152,26 @@ func accounts(c *config.Config) []*dispatcher.Account {
 	return all
 }
 
-// RunCollector collects until ctx is done.
-func RunCollector(ctx context.Context, c *config.Config, js jetstream.JetStream, log *slog.Logger) error {
-	var accounts []*channels.Account
-	for _, a := range c.Accounts {
-		accounts = append(accounts, a.Channel())
-	}
+// RunCollector collects until ctx is done. It takes accounts over that change
+// meanwhile.
+func RunCollector(ctx context.Context, c *config.Config, load Loader, js jetstream.JetStream, log *slog.Logger) error {
 	col, err := collector.New(collector.Config{
-		JS: js, Providers: Providers(), Accounts: accounts, Log: log, Workers: c.Collector.Workers,
+		JS: js, Providers: Providers(), Accounts: parsed(c), Log: log, Workers: c.Collector.Workers,
 	})
 	if err != nil {
 		return fmt.Errorf("start collector: %w", err)
 	}
+	defer following(ctx, c, load, log, func(changed *config.Config) error {
+		return col.Update(parsed(changed))
+	})()
 	return col.Run(ctx)
+}
+
+// parsed returns the accounts as parsers see them.
+func parsed(c *config.Config) []*channels.Account {
+	var all []*channels.Account
+	for _, a := range c.Accounts {
+		all = append(all, a.Channel())
+	}
+	return all
 }

@@ -1,0 +1,59 @@
+package wiring
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"reflect"
+	"time"
+
+	"github.com/tramhq/tram/internal/config"
+)
+
+// A Loader reads the configuration again, from its file and the files of its
+// secrets.
+type Loader func() (*config.Config, error)
+
+// reloadEvery is how soon a changed file is noticed. Reading it again is the
+// whole check: it sees through the symbolic links that Kubernetes swaps, where
+// watching a file would not.
+const reloadEvery = 5 * time.Second
+
+// reload calls update whenever the accounts of the configuration have changed,
+// at the latest reloadEvery after their files have, and at once on hup, until
+// ctx is done. A configuration that is not valid changes nothing and is
+// told once.
+func reload(ctx context.Context, hup <-chan os.Signal, now *config.Config, load Loader, log *slog.Logger, update func(*config.Config) error) {
+	tick := time.NewTicker(reloadEvery)
+	defer tick.Stop()
+	var told string
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+			told = ""
+		case <-tick.C:
+		}
+		c, err := load()
+		if err == nil && !reflect.DeepEqual(c.Accounts, now.Accounts) {
+			if err = update(c); err == nil {
+				now.Accounts = c.Accounts
+				log.Info("accounts reloaded", "accounts", len(c.Accounts))
+			}
+		}
+		if err == nil && !reflect.DeepEqual(c, now) {
+			err = errRestart
+		}
+		switch {
+		case err == nil:
+			told = ""
+		case err.Error() != told:
+			told = err.Error()
+			log.Error("configuration not reloaded, the old one stays", "error", err)
+		}
+	}
+}
+
+var errRestart = errors.New("only accounts are changed while running: the other changes need a restart")
