@@ -1,16 +1,10 @@
 package dispatcher
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
-	"strconv"
 	"time"
-
-	"github.com/nats-io/nats.go/jetstream"
-	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/pkg/channels"
@@ -188,65 +182,4 @@ func (m *entryMark) entry(msg *broker.Stored) *entry {
 		e.retryAt = time.UnixMilli(m.RetryAtMS)
 	}
 	return e
-}
-
-// checkpoints keeps a partition's checkpoint in its bucket. Every write names
-// the revision before, so an owner that lost the partition cannot write.
-type checkpoints struct {
-	js   jetstream.JetStream
-	n    int
-	kv   jetstream.KeyValue
-	rev  uint64
-	last []byte
-}
-
-func (c *checkpoints) key() string { return "ck." + strconv.Itoa(c.n) }
-
-// read returns the newest checkpoint; a partition that never had one starts at
-// the beginning of the streams.
-func (c *checkpoints) read(ctx context.Context) (*checkpoint, error) {
-	kv, err := c.js.KeyValue(ctx, broker.CheckpointsBucket)
-	if err != nil {
-		return nil, fmt.Errorf("read checkpoint: %w", err)
-	}
-	c.kv = kv
-	v, err := kv.Get(ctx, c.key())
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return &checkpoint{}, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read checkpoint: %w", err)
-	}
-	c.rev = v.Revision()
-	var ck checkpoint
-	if err := msgpack.Unmarshal(v.Value(), &ck); err != nil {
-		return nil, fmt.Errorf("read checkpoint: %w", err)
-	}
-	return &ck, nil
-}
-
-// write stores ck unless it is what is stored already.
-func (c *checkpoints) write(ctx context.Context, ck *checkpoint) error {
-	data, err := msgpack.Marshal(ck)
-	if err != nil {
-		return fmt.Errorf("write checkpoint: %w", err)
-	}
-	if bytes.Equal(data, c.last) {
-		return nil
-	}
-	rev, err := c.kv.Update(ctx, c.key(), data, c.rev)
-	if err == nil {
-		c.rev, c.last = rev, data
-		return nil
-	}
-	if !broker.IsWrongSequence(err) {
-		return fmt.Errorf("write checkpoint: %w", err)
-	}
-	// Refused: an earlier try of ours may have been stored and its answer lost.
-	v, getErr := c.kv.Get(ctx, c.key())
-	if getErr == nil && bytes.Equal(v.Value(), data) {
-		c.rev, c.last = v.Revision(), data
-		return nil
-	}
-	return errFenced
 }

@@ -1,0 +1,76 @@
+package dispatcher
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/tramhq/tram/pkg/channels"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// Update changes the accounts while the dispatcher runs: limits, breakers and
+// credentials of those that stay, those that are new, those that are no more.
+// Accounts that are not valid change nothing. Calls under way go on as they
+// began.
+func (d *Dispatcher) Update(ctx context.Context, all []*Account) error {
+	accounts, err := d.check(all)
+	if err != nil {
+		return err
+	}
+	d.accounts.Store(&accounts)
+	d.mu.Lock()
+	opened := slices.Collect(maps.Values(d.opened))
+	d.mu.Unlock()
+	for _, p := range opened {
+		for _, l := range p.all() {
+			l.configure(accounts[l.key])
+		}
+	}
+	return d.publishContracts(ctx)
+}
+
+// check returns the accounts by their lanes, or what is wrong with them.
+func (d *Dispatcher) check(all []*Account) (map[laneKey]*known, error) {
+	accounts := make(map[laneKey]*known, len(all))
+	for _, a := range all {
+		i := slices.IndexFunc(d.cfg.Providers, func(p channels.Provider) bool { return p.Name() == a.Provider })
+		if i < 0 {
+			return nil, fmt.Errorf("account %s: unknown provider %q", a.Name, a.Provider)
+		}
+		k, err := newKnown(a, d.cfg.Providers[i])
+		if err != nil {
+			return nil, err
+		}
+		accounts[laneKey{provider: a.Provider, account: a.Name}] = k
+	}
+	return accounts, nil
+}
+
+// publishContracts tells producers what the accounts can be asked for.
+func (d *Dispatcher) publishContracts(ctx context.Context) error {
+	for _, k := range *d.accounts.Load() {
+		if err := events.PutContract(ctx, d.cfg.JS, k.contract); err != nil {
+			return fmt.Errorf("publish contract of %s/%s: %w", k.Provider, k.Name, err)
+		}
+	}
+	return nil
+}
+
+// known returns the account of a lane, or nil.
+func (d *Dispatcher) known(key laneKey) *known { return (*d.accounts.Load())[key] }
+
+// whyUnknown says, in the library's words, why an account cannot be asked for
+// anything.
+func (d *Dispatcher) whyUnknown(kind events.Kind, key laneKey) (reason, detail string) {
+	reason = ReasonUnknownProvider
+	var known []string
+	for k := range *d.accounts.Load() {
+		known = append(known, k.provider+"."+k.account)
+		if k.provider == key.provider {
+			reason = ReasonUnknownAccount
+		}
+	}
+	return reason, events.UnknownAccount(kind, key.provider, key.account, known).Error()
+}

@@ -1,0 +1,162 @@
+package dispatcher
+
+import (
+	"container/heap"
+	"slices"
+	"time"
+)
+
+// idle, as a time to wait, says that the lane has nothing to wait for.
+const idle = time.Duration(-1)
+
+// next picks the entry to execute now. When there is none it names a class
+// whose queue should be read from the stream, or says how long to wait.
+func (l *lane) next(now time.Time) (e *entry, fetch int, wait time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.restLocked() {
+		l.running = false
+		return nil, -1, idle
+	}
+	gate := time.Duration(0)
+	if l.acct != nil {
+		gate = l.acct.gate(now, l.picked, l.busy)
+	} else if l.busy >= maxRefusing {
+		gate = forever
+	}
+	if gate > 0 {
+		return l.blockedLocked(now, gate)
+	}
+	for {
+		due := l.waiting.due(now)
+		if due == nil {
+			break
+		}
+		l.ready[due.class] = append(l.ready[due.class], due)
+	}
+	for _, class := range l.orderLocked() {
+		if e := l.pickLocked(class); e != nil {
+			return e, -1, 0
+		}
+		if l.queues[class].behind() && len(l.open) < maxOpen {
+			return nil, class, 0
+		}
+	}
+	wait = forever
+	if len(l.waiting) > 0 {
+		wait = l.waiting[0].retryAt.Sub(now)
+	}
+	return nil, -1, wait
+}
+
+// restLocked reports whether the lane has nothing to do but to wait for calls
+// under way, which start it again when they need to.
+func (l *lane) restLocked() bool {
+	for c := range l.queues {
+		if !l.queues[c].idle() || len(l.ready[c]) > 0 {
+			return false
+		}
+	}
+	return len(l.waiting) == 0
+}
+
+// orderLocked is the order in which classes are served this time: urgent
+// first; bulk before normal every bulkTurn-th time, so that it never starves.
+func (l *lane) orderLocked() [3]int {
+	if l.turn%bulkTurn == bulkTurn-1 {
+		return [3]int{0, 2, 1}
+	}
+	return [3]int{0, 1, 2}
+}
+
+// pickLocked takes the next entry of class, or nil.
+func (l *lane) pickLocked(class int) *entry {
+	var e *entry
+	switch q := &l.queues[class]; {
+	case len(l.ready[class]) > 0:
+		e = l.ready[class][0]
+		l.ready[class] = l.ready[class][1:]
+	case len(q.items) > 0 && len(l.open) < maxOpen:
+		if e = l.p.begin(q.take(), class); e == nil { // ended before we took over
+			return l.pickLocked(class)
+		}
+		e.noteMark()
+		l.open[e.msg.Seq] = e
+		if !l.keys.enter(e) {
+			return l.pickLocked(class)
+		}
+		if time.Until(e.retryAt) > 0 {
+			l.waiting.add(e)
+			return l.pickLocked(class)
+		}
+	default:
+		return nil
+	}
+	if class > 0 {
+		l.turn++
+	}
+	l.pickUpLocked(e)
+	return e
+}
+
+func (l *lane) pickUpLocked(e *entry) {
+	e.noteMark()
+	e.executing = true
+	e.resultFloor = l.p.d.lastResult.Load() // before the intents: see snapshot
+	e.intentFloor = l.p.intents.position()
+	l.picked++
+	l.busy++
+}
+
+// blockedLocked finds what is to be done while no call may start: read the
+// oldest requests of a backlog, to know their age, and end those that would
+// leave the stream unsent.
+func (l *lane) blockedLocked(now time.Time, gate time.Duration) (*entry, int, time.Duration) {
+	wait := gate
+	for c := range l.queues {
+		q := &l.queues[c]
+		m := q.peek()
+		if m == nil {
+			if q.behind() {
+				return nil, c, 0
+			}
+			continue
+		}
+		left := m.Time.Add(l.p.maxAge).Sub(now)
+		if left <= 0 && len(l.open) < maxOpen {
+			if e := l.pickLocked(c); e != nil {
+				e.aged = true
+				return e, -1, 0
+			}
+		}
+		wait = min(wait, max(left, time.Millisecond))
+	}
+	if gate > time.Second { // else the gate will open before it matters
+		if e := l.agedLocked(now); e != nil {
+			return e, -1, 0
+		}
+		wait = min(wait, time.Minute)
+	}
+	return nil, -1, wait
+}
+
+// agedLocked picks a begun request that would leave the stream unsent, or nil.
+func (l *lane) agedLocked(now time.Time) *entry {
+	old := func(e *entry) bool { return now.Sub(e.msg.Time) >= l.p.maxAge }
+	if i := slices.IndexFunc(l.waiting, old); i >= 0 {
+		e := heap.Remove(&l.waiting, i).(*entry)
+		e.aged = true
+		l.pickUpLocked(e)
+		return e
+	}
+	for c := range l.ready {
+		if i := slices.IndexFunc(l.ready[c], old); i >= 0 {
+			e := l.ready[c][i]
+			l.ready[c] = slices.Delete(l.ready[c], i, i+1)
+			e.aged = true
+			l.pickUpLocked(e)
+			return e
+		}
+	}
+	return nil
+}
