@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -16,7 +17,16 @@ import (
 	"github.com/tramhq/tram/cmd/internal/wiring"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// asTram makes the test binary tram itself, for tests that need it as a
+// process.
+const asTram = "TRAM_TEST_AS_TRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asTram) != "" {
+		main() // it exits
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // tram runs the command with args and returns what it printed.
 func tram(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
@@ -193,6 +203,8 @@ func TestRun_exitCodes(t *testing.T) {
 		{"no content", "", []string{"send", "caresoft/hotline", "--phone", "1"}, 2, "[text template block body] is required"},
 		{"bad time", "", append([]string{"send", "caresoft/hotline", "--not-before", "soon"}, phone...), 2, "must be a time such as"},
 		{"bad attribute", "", append([]string{"send", "caresoft/hotline", "--attribute", "vip"}, phone...), 2, "an attribute must be name=value"},
+		{"no days", "", []string{"report", "pancake/page", "pancake.stats.page", "--days", "0"}, 2, "--days must be 1 or more"},
+		{"days and dates", "", []string{"report", "pancake/page", "pancake.stats.page", "--days", "7", "--to-date", "2026-11-21"}, 2, "none of the others can be"},
 		{"no report", "", []string{"report", "momo/shop"}, 2, "the name of the report is missing"},
 		{"no command", "", []string{"command", "momo/shop"}, 2, "the name of the command is missing"},
 		{"command of another provider", "", []string{"command", "momo/shop", "conversation.tag.add", "-s", up.nats}, 3, "invalid command"},

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"github.com/tramhq/tram/pkg/events"
@@ -15,7 +17,8 @@ func reportCommand() *cobra.Command {
 
 Prints a receipt once the broker has stored the request; with --wait also every
 stat and record, and the outcome, which is the end.`,
-		Example: `  tram report momo/shop momo.messages_report --preset DAY_AGO_30 --filter condition_id=NO_ACTIVITIES_30 --wait
+		Example: `  tram report facebook/page facebook.page_insights --metric page_messages_sent --granularity day --days 7 --wait
+  tram report momo/shop momo.messages_report --preset DAY_AGO_30 --filter condition_id=NO_ACTIVITIES_30 --wait
   tram report caresoft/hotline caresoft.zalo_user_status --phone 0900000001 --wait --json`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -38,6 +41,7 @@ type reportFlags struct {
 	recipient recipientFlags
 	fields    events.Report
 	from, to  instant
+	days      int
 }
 
 func (f *reportFlags) register(cmd *cobra.Command) {
@@ -49,6 +53,7 @@ func (f *reportFlags) register(cmd *cobra.Command) {
 	fs.Var(&f.to, "to", "end of the range, itself not in it")
 	fs.StringVar(&r.Range.FromDate, "from-date", "", "start of the range: a date such as 2026-11-01")
 	fs.StringVar(&r.Range.ToDate, "to-date", "", "end of the range, itself not in it")
+	fs.IntVar(&f.days, "days", 0, "range: so many whole days before today")
 	fs.StringVar(&r.Range.Zone, "zone", "", "of the dates, such as Asia/Ho_Chi_Minh (default the account's)")
 	fs.StringVar(&r.Range.Preset, "preset", "", "a range that the provider has a name for, such as DAY_AGO_30")
 	fs.StringVar(&r.Granularity, "granularity", "", "hour, day, week, month, days_28 or range")
@@ -59,6 +64,9 @@ func (f *reportFlags) register(cmd *cobra.Command) {
 	fs.StringVar(&r.OrderBy, "order-by", "", "order of what is fetched")
 	fs.IntVar(&r.Page.Size, "page-size", 0, "rows of one call (default the provider's)")
 	fs.IntVar(&r.Page.MaxPages, "max-pages", 0, "stop after so many calls (default never)")
+	for _, end := range []string{"from", "to", "from-date", "to-date"} {
+		cmd.MarkFlagsMutuallyExclusive("days", end)
+	}
 }
 
 func (f *reportFlags) report(cmd *cobra.Command, name []string) (*events.Report, error) {
@@ -75,7 +83,20 @@ func (f *reportFlags) report(cmd *cobra.Command, name []string) (*events.Report,
 	r := f.fields
 	r.Report = name[0]
 	r.Range.FromMS, r.Range.ToMS = f.from.ms(), f.to.ms()
+	if cmd.Flags().Changed("days") {
+		if f.days < 1 {
+			return nil, usage("--days must be 1 or more")
+		}
+		r.Range.FromDate, r.Range.ToDate = daysBefore(time.Now(), f.days)
+	}
 	r.Recipient = f.recipient.recipient()
 	r.Timing, r.Context = f.timing(), f.context()
 	return &r, nil
+}
+
+// daysBefore returns the first of the n days before that of now, and the day
+// of now, which is no longer one of them. The days are those of this machine;
+// the zone in which each begins and ends is the account's.
+func daysBefore(now time.Time, n int) (from, to string) {
+	return now.AddDate(0, 0, -n).Format(time.DateOnly), now.Format(time.DateOnly)
 }
