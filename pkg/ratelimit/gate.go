@@ -82,8 +82,9 @@ func (g *gate) Usage(percent float64, regain time.Duration) {
 	g.rebuild(now)
 }
 
-// Update changes the limits from now on. What was saved up or used in a window
-// stays so, a new window starts empty. Limits that are not valid change nothing.
+// Update changes the limits from now on. A window that is new or has another
+// limit starts empty; of the others what was saved up or used stays so. Limits
+// that are not valid change nothing.
 func (g *gate) Update(limits Limits) error {
 	if err := limits.Validate(); err != nil {
 		return err
@@ -101,7 +102,7 @@ func (g *gate) rebuild(now time.Time) {
 	g.buckets = make([]*bucket, 0, len(g.limits.Windows))
 	for _, w := range g.limits.Windows {
 		b := find(old, w.Per)
-		if b == nil {
+		if b == nil || b.Limit != w.Limit {
 			b = newBucket(w, g.limits.margin(), latest(now, g.silent))
 		}
 		b.set(now, w, g.limits.margin(), g.pace)

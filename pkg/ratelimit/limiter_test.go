@@ -413,3 +413,23 @@ func BenchmarkTakeRefused(b *testing.B) {
 		}
 	}
 }
+
+func TestLimiter_UpdateWaitsNoLongerThanAPeriod(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Limits{Windows: []Window{{Limit: 100_000, Per: time.Second, Burst: 10_000}}})
+		time.Sleep(time.Second) // full
+		if err := l.Update(Limits{Windows: []Window{PerSecond(500)}}); err != nil {
+			t.Fatal(err)
+		}
+		if d := l.Delay(time.Now(), 1); d > 1100*time.Millisecond {
+			t.Errorf("the first call after the change waits %s", d)
+		}
+		l = New(Limits{Windows: []Window{{Limit: 100_000, Per: time.Second, Burst: 10_000}}})
+		if err := l.Update(Limits{Windows: []Window{PerSecond(500)}}); err != nil {
+			t.Fatal(err)
+		}
+		if d := l.Delay(time.Now(), 1); d > 1100*time.Millisecond {
+			t.Errorf("from empty, the first call after the change waits %s", d)
+		}
+	})
+}
