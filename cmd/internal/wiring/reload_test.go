@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,7 +19,18 @@ func TestReload(t *testing.T) {
 		one := config.Account{Provider: "caresoft", Name: "one"}
 		two := config.Account{Provider: "caresoft", Name: "two"}
 		disk, broken := &config.Config{Accounts: []config.Account{one}}, error(nil)
-		load := func() (*config.Config, error) { c := *disk; return &c, broken }
+		var mu sync.Mutex
+		change := func(c *config.Config, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			disk, broken = c, err
+		}
+		load := func() (*config.Config, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			c := *disk
+			return &c, broken
+		}
 
 		var got [][]config.Account
 		var said bytes.Buffer
@@ -43,15 +55,15 @@ func TestReload(t *testing.T) {
 		if len(got) != 0 {
 			t.Errorf("%d updates of what has not changed", len(got))
 		}
-		disk = &config.Config{Accounts: []config.Account{one, two}}
+		both := []config.Account{one, two}
+		change(&config.Config{Accounts: both}, nil)
 		pass()
 		if len(got) != 1 || len(got[0]) != 2 {
 			t.Errorf("got updates %v, want one with both accounts", got)
 		}
-		broken = errors.New("line 3: limits are wrong")
+		change(&config.Config{}, errors.New("line 3: limits are wrong"))
 		pass()
-		broken = nil
-		disk = &config.Config{Accounts: disk.Accounts, Streams: config.Streams{Partitions: 8}}
+		change(&config.Config{Accounts: both, Streams: config.Streams{Partitions: 8}}, nil)
 		pass()
 		stop()
 		<-done
