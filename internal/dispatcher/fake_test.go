@@ -157,6 +157,7 @@ type rig struct {
 func newRig(t *testing.T) *rig { return newRigOf(t, 8) }
 
 func newRigOf(t *testing.T, partitions int) *rig {
+	t.Parallel()
 	b := brokertest.Start(t, func(s *broker.Streams) { s.Partitions = partitions })
 	r := &rig{t: t, b: b, partitions: partitions, desk: &desk{}, seen: map[uint64][]*ledger.Result{}}
 	r.srv = httptest.NewServer(r.desk)
