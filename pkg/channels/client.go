@@ -115,11 +115,10 @@ const (
 // Do makes the call and returns what became of it, whatever that is. It
 // returns as soon as ctx is done.
 //
-// net/http writes a call again by itself in two cases only: when it wrote not
-// one byte on a connection that turned out to be dead, and when the method is a
-// read or the header has an Idempotency-Key. Which is why Do gives it no
-// redirect to follow and, unless the call is Repeatable, no Idempotency-Key and
-// to a GET a body it cannot rewind.
+// A call is written once. net/http would write it again by itself when the
+// method is a read or the header has an Idempotency-Key, which no limiter would
+// count; Do gives it neither. What is left is the case that not one byte was
+// written on a connection that turned out to be dead.
 func (c *Client) Do(ctx context.Context, a *Account, call *Call) *Answer {
 	start := time.Now()
 	ans := &Answer{StartedMS: start.UnixMilli()}

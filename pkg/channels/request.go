@@ -32,11 +32,14 @@ func newRequest(ctx context.Context, a *Account, call *Call) (*http.Request, err
 	}
 	req.URL.User = nil
 	for name, value := range call.Header {
-		req.Header.Set(name, value)
-	}
-	if !call.Repeatable { // net/http repeats what has one of these
-		req.Header.Del("Idempotency-Key")
-		req.Header.Del("X-Idempotency-Key")
+		switch name = http.CanonicalHeaderKey(name); name {
+		case "Idempotency-Key", "X-Idempotency-Key":
+			// net/http repeats by itself what has one of these, past the
+			// limiter. It looks for this spelling; servers take any.
+			req.Header[strings.ToLower(name)] = []string{value}
+		default:
+			req.Header.Set(name, value)
+		}
 	}
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", "tram")
@@ -49,7 +52,7 @@ func newRequest(ctx context.Context, a *Account, call *Call) (*http.Request, err
 		if !read { // for the case that nothing was written
 			req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(call.Body)), nil }
 		}
-	case read && !call.Repeatable:
+	case read: // one that cannot be rewound, so that net/http does not repeat it by itself
 		req.Body = io.NopCloser(strings.NewReader(""))
 	}
 	return req, nil
