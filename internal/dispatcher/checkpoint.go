@@ -1,9 +1,11 @@
 package dispatcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/tramhq/tram/internal/broker"
@@ -13,9 +15,10 @@ import (
 // A checkpoint says from where on a new owner must read the streams. Its size
 // depends on the accounts that have work at the moment, not on the backlog.
 type checkpoint struct {
-	Feed    uint64     `msgpack:"feed"`    // of accounts that are not in Lanes, exactly the requests up to here have ended
-	Intents uint64     `msgpack:"intents"` // intents after this one matter
-	Results uint64     `msgpack:"results"` // results after this one matter
+	Feed    uint64     `msgpack:"feed"`           // of accounts that are not in Lanes, exactly the requests up to here have ended
+	Intents uint64     `msgpack:"intents"`        // intents after this one matter
+	Results uint64     `msgpack:"results"`        // results after this one matter
+	Past    []*past    `msgpack:"past,omitempty"` // of requests that this owner has not met again yet; Lanes know better
 	Lanes   []laneMark `msgpack:"lanes,omitempty"`
 }
 
@@ -41,6 +44,7 @@ type entryMark struct {
 	Seq       uint64   `msgpack:"s"`
 	Class     int      `msgpack:"c"`
 	Calls     int      `msgpack:"n,omitempty"`
+	Doubt     bool     `msgpack:"d,omitempty"` // about the last of Calls
 	Attempts  int      `msgpack:"a,omitempty"`
 	Step      int      `msgpack:"st,omitempty"`
 	Cursor    string   `msgpack:"cu,omitempty"`
@@ -82,13 +86,14 @@ func (p *partition) checkpoint(ctx context.Context) error {
 	return p.marks.write(ctx, p.snapshot())
 }
 
-// snapshot takes the marks of all lanes. The positions are read before the
-// lanes: what happens meanwhile is read again by a new owner, which is
-// harmless; the reverse would lose it. Results come before intents, so that of
+// snapshot takes the marks of all lanes. The positions and the past are read
+// before the lanes: what happens meanwhile is read again by a new owner, which
+// is harmless; the reverse would lose it. Results come before intents, so that of
 // every intent that is read again the result is, too.
 func (p *partition) snapshot() *checkpoint {
 	c := &checkpoint{Feed: p.fed.Load(), Results: p.d.lastResult.Load()}
 	c.Intents = p.intents.position()
+	c.Past = p.unmet()
 	met := c.Feed
 	for _, l := range p.all() {
 		if m, needed := l.mark(c); needed {
@@ -106,6 +111,14 @@ func (p *partition) snapshot() *checkpoint {
 	maps.DeleteFunc(p.past, func(seq uint64, _ *past) bool { return seq <= met })
 	p.pastMu.Unlock()
 	return c
+}
+
+// unmet returns the past of all requests that were not met again yet. A lane
+// that may not send meets none, and the positions in the logs go on meanwhile.
+func (p *partition) unmet() []*past {
+	p.pastMu.Lock()
+	defer p.pastMu.Unlock()
+	return slices.SortedFunc(maps.Values(p.past), func(a, b *past) int { return cmp.Compare(a.Seq, b.Seq) })
 }
 
 // forget lets go of an idle lane of an account that does not exist: anybody
@@ -160,7 +173,7 @@ func (l *lane) idleLocked() bool {
 // noteMark notes what a new owner needs to know of e.
 func (e *entry) noteMark() {
 	e.mark = entryMark{
-		Seq: e.msg.Seq, Class: e.class, Calls: e.calls, Attempts: e.attempts,
+		Seq: e.msg.Seq, Class: e.class, Calls: e.calls, Doubt: e.doubt, Attempts: e.attempts,
 		Step: e.step.Number, Cursor: e.step.Cursor, Stats: e.stats, Records: e.records,
 		Warnings: e.warnings, RetryAtMS: unixMS(e.retryAt),
 	}
@@ -176,7 +189,8 @@ func unixMS(t time.Time) int64 {
 // entry makes the marked entry again.
 func (m *entryMark) entry(msg *broker.Stored) *entry {
 	e := newEntry(msg, m.Class)
-	e.calls, e.attempts, e.stats, e.records, e.warnings = m.Calls, m.Attempts, m.Stats, m.Records, m.Warnings
+	e.calls, e.doubt, e.attempts = m.Calls, m.Doubt, m.Attempts
+	e.stats, e.records, e.warnings = m.Stats, m.Records, m.Warnings
 	e.step = channels.Step{Number: max(m.Step, 1), Cursor: m.Cursor}
 	if m.RetryAtMS > 0 {
 		e.retryAt = time.UnixMilli(m.RetryAtMS)

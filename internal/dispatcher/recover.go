@@ -12,6 +12,7 @@ import (
 
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/ledger"
+	"github.com/tramhq/tram/pkg/events"
 )
 
 // doubtMargin is waited beyond the time of a call that an owner before us had
@@ -20,30 +21,32 @@ const doubtMargin = time.Second
 
 // past is what the logs tell about one request since the checkpoint.
 type past struct {
-	calls    int
-	calledMS int64          // when the intent of the newest call was stored
-	last     *ledger.Result // of the newest call that has one
+	Seq      uint64         `msgpack:"s"`
+	Calls    int            `msgpack:"n"`
+	CalledMS int64          `msgpack:"t,omitempty"` // when the intent of the newest call was stored
+	Last     *ledger.Result `msgpack:"l,omitempty"` // of the newest call that has one, as far as adopt needs it
 }
 
 // inDoubt reports whether the newest call has no result.
-func (h *past) inDoubt() bool { return h.last == nil || h.last.Call < h.calls }
+func (h *past) inDoubt() bool { return h.Last == nil || h.Last.Call < h.Calls }
 
 func (h *past) ended() bool {
-	return !h.inDoubt() && h.last.State != "" && h.last.State.Final()
+	return !h.inDoubt() && h.Last.State != "" && h.Last.State.Final()
 }
 
-// restore makes e go on where the owners before us left it.
+// restore makes e go on where the owners before us left it, unless e knows of
+// later calls than h.
 func (h *past) restore(e *entry, patience time.Duration) {
-	if h.last != nil {
-		e.adopt(h.last)
+	if h.Last != nil && h.Last.Call >= e.calls {
+		e.adopt(h.Last)
 	}
-	e.calls = max(e.calls, h.calls)
-	if h.inDoubt() && h.calls > 0 {
+	if h.inDoubt() && h.Calls > 0 && h.Calls >= e.calls {
 		// Whoever made the call may be alive behind a broken network: it gets
 		// the time of a call to tell before anybody says what became of it.
 		e.doubt = true
-		e.retryAt = time.UnixMilli(h.calledMS).Add(patience)
+		e.retryAt = time.UnixMilli(h.CalledMS).Add(patience)
 	}
+	e.calls = max(e.calls, h.Calls)
 }
 
 // open takes the partition over: it closes the intent log to the owner before,
@@ -63,6 +66,9 @@ func (p *partition) open(ctx context.Context) error {
 	}
 	if err := p.marks.write(ctx, ck); err != nil { // closes the checkpoint to the owner before, too
 		return err
+	}
+	for _, h := range ck.Past {
+		p.past[h.Seq] = h
 	}
 	if err := p.readIntents(ctx, ck.Intents); err != nil {
 		return err
@@ -91,8 +97,8 @@ func (p *partition) readIntents(ctx context.Context, after uint64) error {
 		}
 		for _, in := range g.Calls {
 			h := p.pastOf(in.Seq)
-			if in.Call > h.calls {
-				h.calls, h.calledMS = in.Call, m.Time.UnixMilli()
+			if in.Call > h.Calls {
+				h.Calls, h.CalledMS = in.Call, m.Time.UnixMilli()
 			}
 		}
 		return nil
@@ -106,10 +112,10 @@ func (p *partition) readResults(ctx context.Context, after uint64) error {
 			return fmt.Errorf("read result at %d: %w", m.Seq, err)
 		}
 		h := p.pastOf(r.Seq)
-		h.calls = max(h.calls, r.Call)
-		if h.last == nil || r.Call >= h.last.Call {
-			r.Request, r.Answer = ledger.Original{}, nil // only its state matters here
-			h.last = r
+		h.Calls = max(h.Calls, r.Call)
+		if h.Last == nil || r.Call >= h.Last.Call {
+			r.Request, r.Answer, r.Why = ledger.Original{}, nil, events.Why{}
+			h.Last = r
 		}
 		p.d.sawResult(m.Seq)
 		return nil
@@ -119,7 +125,7 @@ func (p *partition) readResults(ctx context.Context, after uint64) error {
 func (p *partition) pastOf(seq uint64) *past {
 	h := p.past[seq]
 	if h == nil {
-		h = &past{}
+		h = &past{Seq: seq}
 		p.past[seq] = h
 	}
 	return h
