@@ -125,7 +125,7 @@ func (c *Client) Do(ctx context.Context, a *Account, call *Call) *Answer {
 	clean := c.scrubber(a)
 	c.roundTrip(ctx, a, call, ans)
 
-	ans.Body = clean.bytes(ans.Body)
+	ans.Body = clean.broken(clean.bytes(ans.Body))
 	ans.Detail = clean.text(ans.Detail)
 	for name, value := range ans.Header {
 		ans.Header[name] = clean.text(value)

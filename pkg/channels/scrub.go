@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/base64"
 	"encoding/json"
+	"html"
 	"net/url"
 	"slices"
 	"strings"
@@ -65,7 +66,11 @@ func newScrubber(secret string) *scrubber {
 	for _, escaped := range []string{query, strings.ReplaceAll(query, "+", "%20"), path} {
 		add(escaped)
 		add(lowerEscapes(escaped))
+		twice := url.QueryEscape(escaped) // a URL in a URL, as log-in pages have of where one came from
+		add(twice)
+		add(lowerEscapes(twice))
 	}
+	add(html.EscapeString(secret))
 	for _, escapeHTML := range []bool{false, true} {
 		inJSON := jsonString(secret, escapeHTML)
 		add(inJSON)
@@ -113,6 +118,30 @@ func (s *scrubber) bytes(b []byte) []byte {
 	for _, f := range s.forms {
 		if bytes.Contains(b, f.bytes) {
 			b = bytes.ReplaceAll(b, f.bytes, []byte(redacted))
+		}
+	}
+	return b
+}
+
+// minTail is the length in bytes from which on the beginning of a secret, or
+// of one of its forms, counts as one at the end of a text.
+const minTail = 8
+
+// broken takes a secret out of the end of b, where the provider, the network or
+// the limit on bodies broke b off in the middle of it.
+func (s *scrubber) broken(b []byte) []byte {
+	for _, f := range s.forms {
+		if len(f.bytes) <= minTail {
+			continue
+		}
+		for from := max(0, len(b)-len(f.bytes)); ; from++ {
+			i := bytes.Index(b[from:], f.bytes[:minTail])
+			if i < 0 {
+				break
+			}
+			if from += i; bytes.HasPrefix(f.bytes, b[from:]) {
+				return append(b[:from:from], redacted...)
+			}
 		}
 	}
 	return b

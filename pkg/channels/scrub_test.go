@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"html"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -26,6 +27,8 @@ func TestScrubber(t *testing.T) {
 		"JSON":              string(inJSON),
 		"JSON as it is":     `"pa/ss+wo=rd&\"<é>"`,
 		"JSON of PHP":       `"pa\/ss+wo=rd&\"<é>"`,
+		"a URL in a URL":    url.QueryEscape(url.QueryEscape(secret)),
+		"HTML":              html.EscapeString(secret),
 		"base64":            base64.StdEncoding.EncodeToString([]byte(secret)),
 		"base64 for URLs":   base64.RawURLEncoding.EncodeToString([]byte(secret)),
 		"base64 of Bearer":  base64.StdEncoding.EncodeToString([]byte("Bearer " + secret)),
@@ -37,6 +40,30 @@ func TestScrubber(t *testing.T) {
 	}
 	if got := s.text("passwords are not secret"); got != "passwords are not secret" {
 		t.Errorf("harmless text became %q", got)
+	}
+}
+
+func TestScrubber_broken(t *testing.T) {
+	const secret = "secret+token/0123456789"
+	s := newScrubber(secret)
+	for _, form := range []string{secret, url.QueryEscape(secret), base64.StdEncoding.EncodeToString([]byte(secret))} {
+		for n := minTail; n < len(form)-2; n++ { // base64's last characters depend on what follows
+			if got := string(s.broken([]byte("<<" + form[:n]))); got != "<<"+redacted {
+				t.Errorf("%s: got %s", form[:n], got)
+			}
+		}
+	}
+	for _, whole := range []string{"", "secret", "secret+token", "secret+tok en", "secret+token and more", "secret+tsecret+t"} {
+		want := strings.TrimSuffix(whole, "secret+t")
+		if want != whole {
+			want += redacted
+		}
+		if whole == "secret+token" {
+			want = redacted
+		}
+		if got := string(s.broken([]byte(whole))); got != want {
+			t.Errorf("%q: got %q, want %q", whole, got, want)
+		}
 	}
 }
 
