@@ -38,12 +38,13 @@ func (s *Server) deliver(w http.ResponseWriter, r *request, ans answer, f *Fault
 	case WrongLength:
 		raw(w, ans, len(ans.body)/2, ans.body)
 	case Malformed:
-		hijack(w, func(c net.Conn) { _, _ = io.WriteString(c, "220 ready\r\n<<< this is not HTTP >>>\r\n\r\n") })
+		hijack(w, func(c net.Conn) { fmt.Fprintf(c, "220 ready\r\n<<< this is not HTTP >>>\r\n\r\n%s", ans.body) })
 	case Drip:
 		ans.writeHeader(w)
 		s.drip(w, r, ans.body)
 	case Huge:
 		ans.writeHeader(w)
+		_, _ = w.Write(ans.body)
 		_ = repeat(w, []byte(strings.Repeat("a", chunkSize)), or(size, hugeSize)/chunkSize)
 	case GzipBomb:
 		ans.header["Content-Encoding"] = "gzip"

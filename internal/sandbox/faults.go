@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -56,6 +57,7 @@ type Fault struct {
 	Status   int               `json:"status,omitempty"`   // 200 to 599
 	Header   map[string]string `json:"header,omitempty"`
 	Body     string            `json:"body,omitempty"`
+	Echo     bool              `json:"echo,omitempty"` // Body is the request itself, with its secrets; so are X-Request-Id and, of Redirect, Location
 	CarryOut bool              `json:"carry_out,omitempty"`
 	How      How               `json:"how,omitempty"`
 	Size     int64             `json:"size,omitempty"` // bytes
@@ -89,7 +91,8 @@ func (f *Fault) validate() error {
 	refuse(f.How == ResetEarly && f.Recipient != "", "reset_early comes before the recipient is known")
 	refuse(f.How == ResetEarly && f.CarryOut, "reset_early is never carried out")
 	refuse(f.How == Plain && f.Status == 0 && f.DelayMS == 0, "nothing happens: how, status or delay_ms is needed")
-	refuse(f.Status == 0 && (f.Body != "" || len(f.Header) != 0) && !f.replaces(), "header and body need a status")
+	refuse(f.Status == 0 && (f.Body != "" || len(f.Header) != 0 || f.Echo) && !f.replaces(), "header and body need a status, and so does echo")
+	refuse(f.Echo && f.Body != "", "echo and body are one too many")
 	return errors.Join(errs...)
 }
 
@@ -102,7 +105,7 @@ func (f *Fault) delay() time.Duration {
 
 // answer is what the caller gets to hear: the provider's own answer or the
 // fault's. Its accepted says whether the call is carried out.
-func (f *Fault) answer(own answer) answer {
+func (f *Fault) answer(r *http.Request, own answer) answer {
 	if f == nil || !f.replaces() {
 		return own
 	}
@@ -112,13 +115,17 @@ func (f *Fault) answer(own answer) answer {
 		body:     []byte(f.Body),
 		accepted: own.accepted && f.CarryOut,
 	}
+	if f.Echo {
+		a.body = echo(r)
+		a.header["X-Request-Id"] = url.QueryEscape(r.URL.RawQuery + r.Header.Get("Authorization"))
+	}
 	if a.status == 0 {
 		a.status = http.StatusOK
 	}
 	switch f.How {
 	case HTML:
 		a.header["Content-Type"] = "text/html; charset=utf-8"
-		if f.Body == "" {
+		if len(a.body) == 0 {
 			a.body = []byte("<!doctype html><title>Login</title><form action=/login><input name=user></form>")
 		}
 	case Redirect:
@@ -126,6 +133,9 @@ func (f *Fault) answer(own answer) answer {
 			a.status = http.StatusFound
 		}
 		a.header["Location"] = adminPrefix + "followed"
+		if f.Echo {
+			a.header["Location"] += "?" + r.URL.RawQuery + "&" + url.QueryEscape(r.Header.Get("Authorization"))
+		}
 	}
 	for name, value := range f.Header {
 		a.header[http.CanonicalHeaderKey(name)] = value

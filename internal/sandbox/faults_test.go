@@ -326,3 +326,24 @@ func TestFaultIsValidated(t *testing.T) {
 		}
 	}
 }
+
+func TestFaultEcho(t *testing.T) {
+	f := start(t, Options{})
+	f.fault(Fault{Status: 401, Echo: true, Count: 1})
+	r := f.sendCaresoft(text("0900000001"))
+	for _, want := range []string{"POST /caresoft/", "Authorization: Bearer sandbox-caresoft-token", "Bearer+sandbox", "Bearer%20sandbox"} {
+		if r.status != 401 || !strings.Contains(r.body, want) {
+			t.Errorf("got %d without %q: %s", r.status, want, r.body)
+		}
+	}
+	f.fault(Fault{How: Redirect, Echo: true})
+	r = f.sendCaresoft(text("0900000001"))
+	if at := r.header.Get("Location"); r.status != 302 || !strings.Contains(at, "Bearer+sandbox-caresoft-token") {
+		t.Errorf("got %d to %q", r.status, at)
+	}
+	for _, bad := range []Fault{{How: Hang, Echo: true}, {Status: 200, Echo: true, Body: "x"}} {
+		if _, err := f.AddFault(bad); err == nil {
+			t.Errorf("%+v was taken", bad)
+		}
+	}
+}

@@ -174,7 +174,7 @@ func (s *Server) serve(w http.ResponseWriter, r *request) {
 		own = s.answer(r)
 	}
 	fault := s.faults.pick(r, false)
-	ans := fault.answer(own)
+	ans := fault.answer(r.Request, own)
 	if ans.accepted && own.apply != nil {
 		own.apply()
 	}
