@@ -1,0 +1,211 @@
+// Package e2e has tests of the whole relay: broker, dispatcher, collector and
+// sandbox in one process, with every provider and every operation.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/broker/brokertest"
+	"github.com/tramhq/tram/internal/collector"
+	"github.com/tramhq/tram/internal/dispatcher"
+	"github.com/tramhq/tram/internal/ledger"
+	"github.com/tramhq/tram/internal/sandbox"
+	"github.com/tramhq/tram/pkg/channels"
+	"github.com/tramhq/tram/pkg/channels/ahachat"
+	"github.com/tramhq/tram/pkg/channels/caresoft"
+	"github.com/tramhq/tram/pkg/channels/facebook"
+	"github.com/tramhq/tram/pkg/channels/momo"
+	"github.com/tramhq/tram/pkg/channels/pancake"
+	"github.com/tramhq/tram/pkg/events"
+	"github.com/tramhq/tram/pkg/ratelimit"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func providers() []channels.Provider {
+	return []channels.Provider{ahachat.New(), caresoft.New(), facebook.New(), momo.New(), pancake.New()}
+}
+
+// A rig is a relay under test.
+type rig struct {
+	*brokertest.Broker
+	t    *testing.T
+	logs *logs
+	log  *slog.Logger
+}
+
+// logs are everything that is logged, at debug level, as text and as JSON.
+type logs struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logs) bytes() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return bytes.Clone(l.buf.Bytes())
+}
+
+// startRig starts a relay with these accounts, each of which may be called as
+// fast as it likes.
+func startRig(t *testing.T, all []channels.Provider, accounts []channels.Account) *rig {
+	t.Helper()
+	r := &rig{t: t, logs: new(logs)}
+	debug := &slog.HandlerOptions{Level: slog.LevelDebug}
+	r.log = slog.New(slog.NewMultiHandler(slog.NewTextHandler(r.logs, debug), slog.NewJSONHandler(r.logs, debug)))
+	before := log.Writer()
+	log.SetOutput(io.Discard) // as wiring.Logger does: through it net/http prints bytes of answers
+	t.Cleanup(func() { log.SetOutput(before) })
+	r.Broker = brokertest.Start(t)
+
+	client, err := channels.NewClient(channels.ClientConfig{Timeout: callTimeout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	var called []*dispatcher.Account
+	var known []*channels.Account
+	for i := range accounts {
+		known = append(known, &accounts[i])
+		called = append(called, &dispatcher.Account{
+			Account: accounts[i], Concurrency: 16, OnAmbiguous: events.Hold,
+			Limits:  ratelimit.Limits{Windows: []ratelimit.Window{{Limit: 1000, Per: time.Second, Burst: 100}}},
+			Breaker: dispatcher.Breaker{MinCalls: 10_000, Ratio: 1, Window: time.Minute, Open: time.Second},
+		})
+	}
+	d, err := dispatcher.New(dispatcher.Config{
+		JS: r.JetStream(r.Connect()), Client: client, Providers: all, Accounts: called, Log: r.log, CallTimeout: callTimeout,
+		Retry: dispatcher.RetryPolicy{MaxAttempts: 2, Base: time.Millisecond, Max: time.Millisecond},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := collector.New(collector.Config{JS: r.JetStream(r.Connect()), Providers: all, Accounts: known, Log: r.log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	var running sync.WaitGroup
+	running.Go(func() { r.must(d.Run(ctx)) })
+	running.Go(func() { r.must(c.Run(ctx)) })
+	t.Cleanup(func() { stop(); running.Wait() })
+	return r
+}
+
+const callTimeout = 2 * time.Second
+
+func (r *rig) must(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Error(err)
+	}
+}
+
+// publish publishes requests past the library, which would wait for contracts.
+func (r *rig) publish(requests ...*events.Request) {
+	r.t.Helper()
+	for _, req := range requests {
+		m, err := events.EncodeRequest(req)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if _, err := r.JS.PublishMsg(r.t.Context(), m); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// settled waits until each request has ended, or stands still until its
+// account's credential changes or the account may be called again. It returns
+// the last delivery or outcome of each, by id.
+func (r *rig) settled(requests []*events.Request) map[string]*events.Event {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), 60*time.Second)
+	defer cancel()
+	missing, last := map[string]bool{}, map[string]*events.Event{}
+	for _, req := range requests {
+		missing[req.ID] = true
+	}
+	err := events.Subscribe(ctx, r.JS, events.SubscribeConfig{Kinds: []events.Kind{events.KindDelivery, events.KindOutcome}, FromSeq: 1},
+		func(_ context.Context, e *events.Event) error {
+			state, why := stateOf(e)
+			id := e.About().RequestID
+			if waits := state == events.StateDeferred && why.Class == string(channels.Retry); missing[id] && !waits {
+				delete(missing, id)
+				last[id] = e
+			}
+			if len(missing) == 0 {
+				cancel()
+			}
+			return nil
+		})
+	if len(missing) > 0 {
+		var ids []string
+		for id := range missing {
+			ids = append(ids, id)
+		}
+		r.t.Fatalf("%d requests have no end: %s (%v)", len(missing), strings.Join(ids[:min(len(ids), 10)], " "), err)
+	}
+	return last
+}
+
+func stateOf(e *events.Event) (events.State, events.Why) {
+	if e.Delivery != nil {
+		return e.Delivery.State, e.Delivery.Why
+	}
+	return e.Outcome.State, e.Outcome.Why
+}
+
+// deadLetters returns all there are, by the id of their request.
+func (r *rig) deadLetters() map[string]*ledger.DeadLetter {
+	r.t.Helper()
+	all := map[string]*ledger.DeadLetter{}
+	err := broker.NewReader(r.JS).Replay(r.t.Context(), broker.Dead, ">", 1, func(m *broker.Stored) error {
+		d, err := ledger.DecodeDeadLetter(m.Data)
+		if err != nil {
+			return err
+		}
+		req, err := events.DecodeRequest(d.Request.Subject, d.Request.Header, d.Request.Data)
+		if err != nil {
+			return err
+		}
+		all[req.ID] = d
+		return nil
+	})
+	r.must(err)
+	return all
+}
+
+// startSandbox starts one with an account of each kind, all without limits and
+// with these tokens.
+func startSandbox(t *testing.T, token func(account string) string) *sandbox.Server {
+	t.Helper()
+	accounts := sandbox.DefaultAccounts()
+	for i := range accounts {
+		a := &accounts[i]
+		a.PerSecond, a.PerHour, a.Token, a.Campaigns = -1, -1, token(a.Provider+"/"+a.ID), 25
+	}
+	s := sandbox.New(sandbox.Options{Accounts: accounts})
+	if _, err := s.Start("127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
