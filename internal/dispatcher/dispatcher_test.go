@@ -455,6 +455,74 @@ func TestNotBeforeIsRefusedRatherThanIgnored(t *testing.T) {
 	}
 }
 
+// Requests of an account that cannot be called end before they would leave the
+// stream, those that were read and those that were not.
+func TestRequestsThatGetTooOldEndAsExpired(t *testing.T) {
+	r := newRig(t)
+	r.desk.answer = func(int, call) (int, channels.Verdict) {
+		return 401, channels.Verdict{Class: channels.Auth, Reason: "credential"}
+	}
+	r.start(func(c *Config) {
+		c.MaxAge = 2 * time.Second
+		c.Accounts[0].Concurrency = 1
+	})
+	var seqs []uint64
+	for i := range 3 * queueItems {
+		seqs = append(seqs, r.send("shop", events.Bulk, fmt.Sprint("old", i), nil))
+	}
+	for _, got := range r.ends(seqs...) {
+		if got.State != events.StateExpired || got.Why.Reason != ReasonTooOld {
+			t.Errorf("request %d: %s (%s)", got.Seq, got.State, got.Why.Reason)
+		}
+	}
+	if n := len(r.desk.made()); n != 1 {
+		t.Errorf("%d calls, want the one that was refused", n)
+	}
+}
+
+// What is in doubt is told also where no call may start.
+func TestDoubtIsSettledWhileTheAccountIsPaused(t *testing.T) {
+	r := newRig(t)
+	lost := r.b.Connect()
+	r.desk.hold = make(chan struct{})
+	a := r.dispatcher(lost, nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	seqs := []uint64{r.send("shop", events.Normal, "doubt", nil), r.report("read", nil)}
+	r.eventually(5*time.Second, func() string {
+		if n := len(r.desk.made()); n < 2 {
+			return "the calls have not begun"
+		}
+		return ""
+	})
+	lost.Close()
+	r.desk.mu.Lock()
+	hold := r.desk.hold
+	r.desk.hold = nil
+	r.desk.answer = func(int, call) (int, channels.Verdict) {
+		return 401, channels.Verdict{Class: channels.Auth, Reason: "credential"}
+	}
+	r.desk.mu.Unlock()
+	r.start(nil)
+	pausing := r.send("shop", events.Urgent, "pauses", nil)
+	r.eventually(10*time.Second, func() string {
+		if len(r.results()[pausing]) == 0 {
+			return "the account is not paused"
+		}
+		return ""
+	})
+	if got := r.ends(seqs[0])[0]; got.State != events.StateUnknown || got.Why.Reason != ReasonWorkerDied {
+		t.Errorf("got %s (%s), want unknown", got.State, got.Why.Reason)
+	}
+	if n := len(final(r.results()[seqs[1]])); n != 0 {
+		t.Error("the report, which may be repeated, has ended")
+	}
+	close(hold)
+	cancel()
+	<-done
+}
+
 // The broker goes away with calls under way, for longer than the lease. Their
 // answers are known here, so nothing is in doubt when it is back.
 func TestABrokerOutageLosesNoAnswer(t *testing.T) {

@@ -33,6 +33,11 @@ func (p *partition) execute(l *lane, e *entry) {
 	if !ok || !x.resolveDoubt(call) {
 		return
 	}
+	if e.gated { // it may be repeated, when its turn comes
+		e.gated = false
+		x.decision = decision{state: events.StateDeferred}
+		return
+	}
 	if over, reason := x.over(time.Now()); over {
 		x.endUncalled(reason)
 		return

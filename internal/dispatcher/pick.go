@@ -135,9 +135,36 @@ func (l *lane) blockedLocked(now time.Time, gate time.Duration) (*entry, int, ti
 		if e := l.agedLocked(now); e != nil {
 			return e, -1, 0
 		}
+		e, due := l.doubtLocked(now)
+		if e != nil {
+			return e, -1, 0
+		}
+		wait = min(wait, due)
 		wait = min(wait, time.Minute)
 	}
 	return nil, -1, wait
+}
+
+// doubtLocked picks a request whose doubt is due, or says when the next one will
+// be. To say unknown takes no call, and must not wait for as long as the gate may
+// stay closed: the broker remembers for minutes only that somebody else has told
+// a result.
+func (l *lane) doubtLocked(now time.Time) (*entry, time.Duration) {
+	due := forever
+	for i, e := range l.waiting {
+		if !e.doubt {
+			continue
+		}
+		if left := e.retryAt.Sub(now); left > 0 {
+			due = min(due, left)
+			continue
+		}
+		heap.Remove(&l.waiting, i)
+		e.gated = true
+		l.pickUpLocked(e)
+		return e, 0
+	}
+	return nil, due
 }
 
 // agedLocked picks a begun request that would leave the stream unsent, or nil.
