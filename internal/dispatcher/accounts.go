@@ -19,13 +19,21 @@ func (d *Dispatcher) Update(ctx context.Context, all []*Account) error {
 	if err != nil {
 		return err
 	}
-	d.accounts.Store(&accounts)
+	old := *d.accounts.Swap(&accounts)
 	d.mu.Lock()
 	opened := slices.Collect(maps.Values(d.opened))
 	d.mu.Unlock()
 	for _, p := range opened {
 		for _, l := range p.all() {
 			l.configure(accounts[l.key])
+		}
+	}
+	for key := range old {
+		if accounts[key] != nil {
+			continue
+		}
+		if err := events.DeleteContract(ctx, d.cfg.JS, key.provider, key.account); err != nil {
+			return err
 		}
 	}
 	return d.publishContracts(ctx)

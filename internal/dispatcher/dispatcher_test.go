@@ -245,6 +245,9 @@ func TestAChangedConfigurationIsTakenOver(t *testing.T) {
 	if got := r.ends(r.send("fresh", events.Normal, "fresh", nil))[0]; got.State != events.StateAccepted {
 		t.Errorf("a new account: %s (%s)", got.State, got.Why.Reason)
 	}
+	if _, err := events.NewDirectory(r.b.JS).Contract(t.Context(), "fake", "gone"); err == nil {
+		t.Error("producers are still told that the account that is no more takes requests")
+	}
 	if got := r.ends(r.send("gone", events.Normal, "gone", nil))[0]; got.Why.Reason != ReasonUnknownAccount {
 		t.Errorf("an account that is no more: %s (%s)", got.State, got.Why.Reason)
 	}

@@ -142,6 +142,19 @@ func PutContract(ctx context.Context, js jetstream.JetStream, c Contract) error 
 	return nil
 }
 
+// DeleteContract takes an account that is no more out of the directory. It is
+// what the relay calls; those who publish only read it.
+func DeleteContract(ctx context.Context, js jetstream.JetStream, provider, account string) error {
+	kv, err := js.KeyValue(ctx, DirectoryBucket)
+	if err == nil {
+		err = kv.Delete(ctx, provider+"."+account)
+	}
+	if err != nil {
+		return fmt.Errorf("delete contract of %s.%s: %w", provider, account, err)
+	}
+	return nil
+}
+
 // EncodeContract writes a contract as the directory stores it.
 func EncodeContract(c Contract) ([]byte, error) {
 	b, err := encodeBody(contractLayout, &c)
