@@ -62,7 +62,7 @@ func operations() []operation {
 	}
 	for _, auth := range []string{"query", "header"} {
 		all = append(all, operation{"f1-" + auth, facebookOf, map[string]string{"page_id": "104500000000001", "auth": auth}, nil,
-			&events.Report{Report: "facebook.page_insights", Metrics: []string{"page_messages_sent"}, Granularity: "day", Range: days(100)}, nil})
+			&events.Report{Report: "facebook.page_insights", Metrics: []string{"page_messages_sent"}, Granularity: "day", Range: days(3)}, nil})
 	}
 	for id, r := range map[string]events.Report{
 		"p3":  {Report: "pancake.conversations", Range: days(5)},

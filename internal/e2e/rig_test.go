@@ -64,8 +64,8 @@ func (l *logs) bytes() []byte {
 }
 
 // startRig starts a relay with these accounts, each of which may be called as
-// fast as it likes.
-func startRig(t *testing.T, all []channels.Provider, accounts []channels.Account) *rig {
+// fast as it likes, and so many attempts for each call.
+func startRig(t *testing.T, all []channels.Provider, accounts []channels.Account, attempts int) *rig {
 	t.Helper()
 	r := &rig{t: t, logs: new(logs)}
 	debug := &slog.HandlerOptions{Level: slog.LevelDebug}
@@ -91,8 +91,9 @@ func startRig(t *testing.T, all []channels.Provider, accounts []channels.Account
 		})
 	}
 	d, err := dispatcher.New(dispatcher.Config{
-		JS: r.JetStream(r.Connect()), Client: client, Providers: all, Accounts: called, Log: r.log, CallTimeout: callTimeout,
-		Retry: dispatcher.RetryPolicy{MaxAttempts: 2, Base: time.Millisecond, Max: time.Millisecond},
+		JS: r.JetStream(r.Connect()), Client: client, Providers: all, Accounts: called, Log: r.log,
+		CallTimeout: callTimeout, MaxInFlight: 64,
+		Retry: dispatcher.RetryPolicy{MaxAttempts: attempts, Base: time.Millisecond, Max: time.Millisecond},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -126,10 +127,11 @@ func (r *rig) publish(requests ...*events.Request) {
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		if _, err := r.JS.PublishMsg(r.t.Context(), m); err != nil {
+		if _, err := r.JS.PublishMsgAsync(m); err != nil {
 			r.t.Fatal(err)
 		}
 	}
+	<-r.JS.PublishAsyncComplete()
 }
 
 // settled waits until each request has ended, or stands still until its
@@ -173,24 +175,45 @@ func stateOf(e *events.Event) (events.State, events.Why) {
 	return e.Outcome.State, e.Outcome.Why
 }
 
-// deadLetters returns all there are, by the id of their request.
-func (r *rig) deadLetters() map[string]*ledger.DeadLetter {
+// deadLetters returns the dead letter of each request that has ended in need of
+// a person, by the request's id. It comes a moment after the end.
+func (r *rig) deadLetters(ends map[string]*events.Event) map[string]*ledger.DeadLetter {
 	r.t.Helper()
-	all := map[string]*ledger.DeadLetter{}
-	err := broker.NewReader(r.JS).Replay(r.t.Context(), broker.Dead, ">", 1, func(m *broker.Stored) error {
-		d, err := ledger.DecodeDeadLetter(m.Data)
-		if err != nil {
-			return err
+	letters := map[string]*ledger.DeadLetter{}
+	for id, e := range ends {
+		if state, _ := stateOf(e); state == events.StateFailed || state == events.StateUnknown {
+			letters[id] = nil
 		}
-		req, err := events.DecodeRequest(d.Request.Subject, d.Request.Header, d.Request.Data)
+	}
+	ctx, cancel := context.WithTimeout(r.t.Context(), 30*time.Second)
+	defer cancel()
+	reader, missing := broker.NewReader(r.JS), len(letters)
+	for seq := uint64(1); missing > 0; {
+		err := reader.Replay(ctx, broker.Dead, ">", seq, func(m *broker.Stored) error {
+			seq = m.Seq + 1
+			d, err := ledger.DecodeDeadLetter(m.Data)
+			if err != nil {
+				return err
+			}
+			req, err := events.DecodeRequest(d.Request.Subject, d.Request.Header, d.Request.Data)
+			if err != nil {
+				return err
+			}
+			if before, expected := letters[req.ID]; expected && before == nil {
+				letters[req.ID] = d
+				missing--
+			}
+			return nil
+		})
 		if err != nil {
-			return err
+			r.t.Fatalf("%d dead letters are missing: %v", missing, err)
 		}
-		all[req.ID] = d
-		return nil
-	})
-	r.must(err)
-	return all
+		select {
+		case <-ctx.Done():
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	return letters
 }
 
 // startSandbox starts one with an account of each kind, all without limits and
@@ -200,7 +223,7 @@ func startSandbox(t *testing.T, token func(account string) string) *sandbox.Serv
 	accounts := sandbox.DefaultAccounts()
 	for i := range accounts {
 		a := &accounts[i]
-		a.PerSecond, a.PerHour, a.Token, a.Campaigns = -1, -1, token(a.Provider+"/"+a.ID), 25
+		a.PerSecond, a.PerHour, a.Token, a.Campaigns = -1, -1, token(a.Provider+"/"+a.ID), 3
 	}
 	s := sandbox.New(sandbox.Options{Accounts: accounts})
 	if _, err := s.Start("127.0.0.1:0"); err != nil {

@@ -92,9 +92,10 @@ func TestSecrets(t *testing.T) {
 			requests = append(requests, op.request(name, name))
 		}
 	}
-	r := startRig(t, providers(), accounts)
+	r := startRig(t, providers(), accounts, 2)
 	r.publish(requests...)
 	ends := r.settled(requests)
+	r.deadLetters(ends)
 
 	for _, op := range operations() {
 		state, why := stateOf(ends[op.id+"-success"])
@@ -134,9 +135,9 @@ func TestSecrets_found(t *testing.T) {
 	for _, p := range providers() {
 		bad = append(bad, leaky{p})
 	}
-	r := startRig(t, bad, all)
+	r := startRig(t, bad, all, 1)
 	r.publish(requests...)
-	r.settled(requests)
+	r.deadLetters(r.settled(requests))
 	r.log.Debug("called", "secret", canaryOf("log"))
 	found := r.leaks()
 	for _, place := range []string{broker.Results, broker.Events, broker.Dead, "the logs"} {
