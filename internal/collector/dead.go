@@ -49,21 +49,24 @@ func (t *translation) dead(group ledger.DeadGroup, why events.Why) {
 
 // maxDeadBody bounds the answer in a dead letter. With its request it then fits
 // whatever a server takes; the whole answer stands in RESULTS.
-const maxDeadBody = 256 << 10
+//
+// A refusal's is bounded by maxDeadHead: there may be as many of them as there
+// are requests, and what they say stands at their beginning.
+const (
+	maxDeadBody = 256 << 10
+	maxDeadHead = 4 << 10
+)
 
-// deadAnswerOf returns the answer as a dead letter of the group has it: with
-// its body where that is what nobody could make sense of.
+// deadAnswerOf returns the answer as a dead letter of the group has it.
 func deadAnswerOf(group ledger.DeadGroup, r *ledger.Result) *channels.Answer {
 	if r.Answer == nil {
 		return nil
 	}
-	ans := *r.Answer
-	switch {
-	case group == ledger.DeadAnswer, group == ledger.DeadUnknown:
-		ans.Body = ans.Body[:min(len(ans.Body), maxDeadBody)]
-	default:
-		ans.Body = nil
+	ans, limit := *r.Answer, maxDeadHead
+	if group == ledger.DeadAnswer || group == ledger.DeadUnknown {
+		limit = maxDeadBody
 	}
+	ans.Body = ans.Body[:min(len(ans.Body), limit)]
 	return &ans
 }
 

@@ -81,5 +81,5 @@ type DeadLetter struct {
 	Attempt int              `msgpack:"attempt"`
 	Call    int              `msgpack:"call"`
 	AtMS    int64            `msgpack:"at"`
-	Answer  *channels.Answer `msgpack:"answer,omitempty"` // without its body unless the body is the reason
+	Answer  *channels.Answer `msgpack:"answer,omitempty"` // its body cut to a head
 }
