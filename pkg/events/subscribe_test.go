@@ -136,6 +136,13 @@ func TestSubscribe_Durable(t *testing.T) {
 
 	// A changed filter holds for what is still to come.
 	r = b.read(t, events.SubscribeConfig{Durable: "crm", Account: "second", Kinds: []events.Kind{events.KindDelivery}}, nil)
+	for filtered := false; !filtered; {
+		cons, err := b.js.Consumer(t.Context(), events.EventsStream, "crm")
+		if err != nil {
+			t.Fatal(err)
+		}
+		filtered = slices.Equal(cons.CachedInfo().Config.FilterSubjects, []string{"tram.delivery.*.second.*"})
+	}
 	b.emit(t, "main", "4")
 	b.emit(t, "second", "5")
 	want(t, r.ids(t, 1), "5")
