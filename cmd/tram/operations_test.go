@@ -55,8 +55,8 @@ var operations = []operation{
 // aCommand is an operation's id in a comment and the command below it.
 var aCommand = regexp.MustCompile(`(?m)^# ([A-Z]\d+): .*\n((?:.*\\\n)*.+)\n`)
 
-// TestOperations_commands runs the commands of docs/operations.md as a reader
-// would, in a shell, against a `tram up`.
+// TestOperations_commands runs the commands of docs/operations.md, and those of
+// the providers' pages, as a reader would: in a shell, against a `tram up`.
 func TestOperations_commands(t *testing.T) {
 	page, err := os.ReadFile(operationsPage)
 	if err != nil {
@@ -86,6 +86,7 @@ func TestOperations_commands(t *testing.T) {
 			}
 		})
 	}
+	wg.Go(func() { checkPages(t, shell) })
 	wg.Wait()
 	checkNoDeadLetters(t, up.nats)
 	checkCalls(t, up.sandbox)
@@ -110,6 +111,33 @@ func (op operation) checkOutput(t *testing.T, shell func(string) (string, error)
 		if due := strings.Contains(op.events, kind); due != (count[kind] > 0) {
 			t.Errorf("%s: printed %d events of the kind %s, due is %v", op.id, count[kind], kind, due)
 		}
+	}
+}
+
+// onPages is a command of a provider's page.
+var onPages = regexp.MustCompile(`(?m)^tram (?:send|report|command) (?:.*\\\n)*.+\n`)
+
+// checkPages runs the commands of the pages of all providers.
+func checkPages(t *testing.T, shell func(string) (string, error)) {
+	pages, err := filepath.Glob("../../docs/providers/*.md")
+	if err != nil || len(pages) < 6 {
+		t.Errorf("pages %q, error %v", pages, err)
+	}
+	ran := 0
+	for _, file := range pages {
+		page, err := os.ReadFile(file)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, command := range onPages.FindAllString(string(page), -1) {
+			ran++
+			if out, err := shell(command); err != nil {
+				t.Errorf("%s: %s%v\n%s", file, command, err, out[max(0, len(out)-500):])
+			}
+		}
+	}
+	if ran < 5 {
+		t.Errorf("the pages have %d commands", ran)
 	}
 }
 
@@ -173,6 +201,7 @@ func checkCalls(t *testing.T, sandbox string) {
 	if err := json.NewDecoder(resp.Body).Decode(&stats); err != nil {
 		t.Fatal(err)
 	}
+	delete(stats.Operations, "webhook.send")
 	if len(stats.Operations) != len(operations) || stats.Refused+stats.Lost > 0 {
 		t.Errorf("the sandbox was called with %d refused, %d lost and %d operations, want %d:\n%v",
 			stats.Refused, stats.Lost, len(stats.Operations), len(operations), stats.Operations)

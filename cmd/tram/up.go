@@ -31,10 +31,10 @@ its streams, a dispatcher and a collector.
 
 Without --config it also runs a sandbox that stands in for the chat platforms,
 with the accounts caresoft/hotline, ahachat/fanpage, momo/shop, facebook/page,
-pancake/page and pancake/user in it. Other processes reach the broker at the
-address that the line "ready" tells; nothing listens on anything but loopback
-unless it is told to. What was not done when it stops is done when it is started
-again with the same --dir.`,
+pancake/page, pancake/user and webhook/sms in it. Other processes reach the
+broker at the address that the line "ready" tells; nothing listens on anything
+but loopback unless it is told to. What was not done when it stops is done when
+it is started again with the same --dir.`,
 		Example: `  tram up
   tram up --demo
   tram up --config tram.yaml --dir /var/lib/tram --listen 127.0.0.1:4222`,
@@ -191,6 +191,7 @@ func upConfig(o upOptions, box *sandbox.Server) (*config.Config, error) {
 		"TRAM_SECRET_FACEBOOK_PAGE_TOKEN=sandbox-facebook-token",
 		"TRAM_SECRET_PANCAKE_PAGE_PAGE_TOKEN=sandbox-pancake-page-token",
 		"TRAM_SECRET_PANCAKE_USER_USER_TOKEN=sandbox-pancake-user-token",
+		"TRAM_SECRET_WEBHOOK_SMS_TOKEN=sandbox-webhook-token",
 	)
 	file := strings.ReplaceAll(sample, "SANDBOX/", box.URL()+"/")
 	return config.Parse("sample", []byte(file), environ, wiring.Providers())
