@@ -9,8 +9,9 @@ import (
 	"github.com/tramhq/tram/pkg/events"
 )
 
-// An operation is one of the twenty-two, as a request to an account of the
-// sandbox. Facebook's is there twice, once for each place of the token.
+// An operation is one of the twenty-two, or the webhook's, as a request to an
+// account of the sandbox. Those whose token may go to two places are there
+// twice.
 type operation struct {
 	id       string
 	account  string // provider and id of the sandbox's account
@@ -32,7 +33,8 @@ const (
 	careSoft    = "caresoft/sandbox"
 	ahaChat     = "ahachat/1001"
 	moMo        = "momo/130035"
-	facebookOf  = "facebook/104500000000001"
+	faceBook    = "facebook/104500000000001"
+	webHook     = "webhook/sandbox"
 )
 
 // days are whole ones of any zone, in the past and in the sandbox's data.
@@ -61,8 +63,16 @@ func operations() []operation {
 		{"p14", pancakeUser, nil, nil, &events.Report{Report: "pancake.stats.staff_multi", Range: days(1), Pages: []string{pageID}}, nil},
 	}
 	for _, auth := range []string{"query", "header"} {
-		all = append(all, operation{"f1-" + auth, facebookOf, map[string]string{"page_id": "104500000000001", "auth": auth}, nil,
+		all = append(all, operation{"f1-" + auth, faceBook, map[string]string{"page_id": "104500000000001", "auth": auth}, nil,
 			&events.Report{Report: "facebook.page_insights", Metrics: []string{"page_messages_sent"}, Granularity: "day", Range: days(3)}, nil})
+	}
+	for _, header := range []string{"", "X-Api-Key"} {
+		settings := map[string]string{"path": "/sandbox/messages", "accepts": "phone:text", "body": `{"to":"{{recipient.value}}","text":"{{content.text}}"}`}
+		id := "w-bearer"
+		if header != "" {
+			id, settings["header"] = "w-header", header
+		}
+		all = append(all, operation{id, webHook, settings, &events.Send{Recipient: phone, Content: events.Content{Kind: events.ContentText, Text: "hi"}}, nil, nil})
 	}
 	for id, r := range map[string]events.Report{
 		"p3":  {Report: "pancake.conversations", Range: days(5)},

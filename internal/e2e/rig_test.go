@@ -27,6 +27,7 @@ import (
 	"github.com/tramhq/tram/pkg/channels/facebook"
 	"github.com/tramhq/tram/pkg/channels/momo"
 	"github.com/tramhq/tram/pkg/channels/pancake"
+	"github.com/tramhq/tram/pkg/channels/webhook"
 	"github.com/tramhq/tram/pkg/events"
 	"github.com/tramhq/tram/pkg/ratelimit"
 )
@@ -34,7 +35,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func providers() []channels.Provider {
-	return []channels.Provider{ahachat.New(), caresoft.New(), facebook.New(), momo.New(), pancake.New()}
+	return []channels.Provider{ahachat.New(), caresoft.New(), facebook.New(), momo.New(), pancake.New(), webhook.New()}
 }
 
 // A rig is a relay under test.
