@@ -43,6 +43,12 @@ func days(n int) events.Range {
 	return events.Range{FromDate: today.AddDate(0, 0, -n).Format(time.DateOnly), ToDate: today.Format(time.DateOnly)}
 }
 
+// hours are two of the day before, in which the sandbox's pages are busy.
+func hours() events.Range {
+	day := time.Now().UTC().Truncate(24 * time.Hour).Add(-24 * time.Hour)
+	return events.Range{FromMS: day.Add(4 * time.Hour).UnixMilli(), ToMS: day.Add(6 * time.Hour).UnixMilli()}
+}
+
 func operations() []operation {
 	var (
 		domain = map[string]string{"domain": "sandbox", "oa_id": "1600190000000000001"}
@@ -60,7 +66,7 @@ func operations() []operation {
 		{"c2", careSoft, domain, &events.Send{Recipient: phone, Content: events.Content{Kind: events.ContentText, Text: "hi"}}, nil, nil},
 		{"p1", pancakeUser, nil, nil, &events.Report{Report: "pancake.pages"}, nil},
 		{"p2", pancakeUser, nil, nil, nil, &events.Command{Command: "page_token.generate", PageID: shopID}},
-		{"p14", pancakeUser, nil, nil, &events.Report{Report: "pancake.stats.staff_multi", Range: days(1), Pages: []string{pageID}}, nil},
+		{"p14", pancakeUser, nil, nil, &events.Report{Report: "pancake.stats.staff_multi", Range: hours(), Pages: []string{pageID}}, nil},
 	}
 	for _, auth := range []string{"query", "header"} {
 		all = append(all, operation{"f1-" + auth, faceBook, map[string]string{"page_id": "104500000000001", "auth": auth}, nil,
@@ -75,15 +81,15 @@ func operations() []operation {
 		all = append(all, operation{id, webHook, settings, &events.Send{Recipient: phone, Content: events.Content{Kind: events.ContentText, Text: "hi"}}, nil, nil})
 	}
 	for id, r := range map[string]events.Report{
-		"p3":  {Report: "pancake.conversations", Range: days(5)},
+		"p3":  {Report: "pancake.conversations", Range: days(2)},
 		"p8":  {Report: "pancake.messages", Filters: map[string]string{"conversation_id": chatID, "customer_id": customerID}},
 		"p9":  {Report: "pancake.stats.ads_campaigns", Range: days(1)},
 		"p10": {Report: "pancake.stats.engagement", Range: days(1)},
-		"p11": {Report: "pancake.stats.page", Range: days(1)},
+		"p11": {Report: "pancake.stats.page", Range: hours()},
 		"p12": {Report: "pancake.stats.tags", Range: days(1)},
-		"p13": {Report: "pancake.stats.staff", Range: days(1)},
+		"p13": {Report: "pancake.stats.staff", Range: hours()},
 		"p15": {Report: "pancake.stats.new_customers", Range: days(1)},
-		"p16": {Report: "pancake.page_customers", Range: days(5)},
+		"p16": {Report: "pancake.page_customers", Range: days(2)},
 	} {
 		all = append(all, operation{id, pancakePage, page, nil, &r, nil})
 	}

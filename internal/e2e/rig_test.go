@@ -74,7 +74,7 @@ func startRig(t *testing.T, all []channels.Provider, accounts []channels.Account
 	before := log.Writer()
 	log.SetOutput(io.Discard) // as wiring.Logger does: through it net/http prints bytes of answers
 	t.Cleanup(func() { log.SetOutput(before) })
-	r.Broker = brokertest.Start(t)
+	r.Broker = brokertest.Start(t, func(s *broker.Streams) { s.Partitions = partitions })
 
 	client, err := channels.NewClient(channels.ClientConfig{Timeout: callTimeout})
 	if err != nil {
@@ -93,7 +93,7 @@ func startRig(t *testing.T, all []channels.Provider, accounts []channels.Account
 	}
 	d, err := dispatcher.New(dispatcher.Config{
 		JS: r.JetStream(r.Connect()), Client: client, Providers: all, Accounts: called, Log: r.log,
-		CallTimeout: callTimeout, MaxInFlight: 64,
+		CallTimeout: callTimeout, MaxInFlight: 64, Partitions: partitions,
 		Retry: dispatcher.RetryPolicy{MaxAttempts: attempts, Base: time.Millisecond, Max: time.Millisecond},
 	})
 	if err != nil {
@@ -111,7 +111,10 @@ func startRig(t *testing.T, all []channels.Provider, accounts []channels.Account
 	return r
 }
 
-const callTimeout = 2 * time.Second
+const (
+	callTimeout = 2 * time.Second
+	partitions  = 8
+)
 
 func (r *rig) must(err error) {
 	r.t.Helper()

@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -92,6 +94,7 @@ func TestSecrets(t *testing.T) {
 			requests = append(requests, op.request(name, name))
 		}
 	}
+	checkTold(t, boxes["success"])
 	r := startRig(t, providers(), accounts, 2)
 	r.publish(requests...)
 	ends := r.settled(requests)
@@ -116,6 +119,34 @@ func TestSecrets(t *testing.T) {
 	}
 	for place, what := range r.leaks() {
 		t.Errorf("a secret is in %s: %q", place, what)
+	}
+}
+
+// checkTold makes sure that there are secrets in good answers too: in the links
+// to Facebook's pages, in the list of Pancake's, and a new one.
+func checkTold(t *testing.T, box *sandbox.Server) {
+	t.Helper()
+	secret := func(account string) string { return url.QueryEscape(canaryOf("success/" + account)) }
+	client := new(http.Client)
+	defer client.CloseIdleConnections()
+	for _, told := range []struct{ method, path, secret string }{
+		{"GET", "/facebook/v25.0/104500000000001/insights?metric=page_messages_sent&period=day&date_preset=last_week&access_token=" + secret(faceBook), canary},
+		{"GET", "/pancake/v1/pages?access_token=" + secret(pancakeUser), canary},
+		{"POST", "/pancake/v1/pages/" + url.PathEscape(shopID) + "/generate_page_access_token?access_token=" + secret(pancakeUser), newToken},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), told.method, box.URL()+told.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || !bytes.Contains(body, []byte(told.secret)) {
+			t.Errorf("%s has no secret in its answer, so nothing is shown by it: %s, error %v", told.path, body, err)
+		}
 	}
 }
 
