@@ -110,8 +110,11 @@ func (p *printer) text(e *events.Event) string {
 		return fmt.Sprintf("%s %s key=%s", e.Record.Report, e.Record.Kind, e.Record.Key)
 	}
 	o := e.Outcome
-	return p.end(o.State, o.RetryAtMS, o.Why) + " " + o.Name +
-		fmt.Sprintf(" answers=%d stats=%d records=%d", o.Pages, o.Stats, o.Records) + warnings(o.Warnings) + request(o.About)
+	told := ""
+	if o.Kind == events.KindReport { // a command's own answer may say who it is about
+		told = fmt.Sprintf(" answers=%d stats=%d records=%d", o.Pages, o.Stats, o.Records)
+	}
+	return p.end(o.State, o.RetryAtMS, o.Why) + " " + o.Name + told + warnings(o.Warnings) + request(o.About)
 }
 
 func (p *printer) end(s events.State, retryAt int64, why events.Why) string {

@@ -35,12 +35,16 @@ func TestPrinter(t *testing.T) {
 	record := event(events.KindRecord, "capability")
 	record.Record = &events.Record{Report: "x", Kind: "capability", ID: "0900000001", Key: "k1"}
 	outcome := event(events.KindOutcome, "done")
-	outcome.Outcome = &events.Outcome{About: about, Name: "x", State: events.StateDone, Pages: 4, Stats: 399, Records: 57, Warnings: []string{"w1", "w2"}}
+	outcome.Outcome = &events.Outcome{About: about, Kind: events.KindReport, Name: "x", State: events.StateDone, Pages: 4, Stats: 399, Records: 57, Warnings: []string{"w1", "w2"}}
+
+	command := event(events.KindOutcome, "done")
+	command.Outcome = &events.Outcome{About: about, Kind: events.KindCommand, Name: "y", State: events.StateDone, Result: "{}"}
 
 	tests := []struct {
 		e    *events.Event
 		want string
 	}{
+		{command, "08:30:00.000 outcome  caresoft/hotline \x1b[32mdone\x1b[0m y  request r1\n"},
 		{deferred, "08:30:00.000 delivery caresoft/hotline \x1b[33mdeferred\x1b[0m until 08:31:00 (rate_limited: called too often)  request r1\n"},
 		{stat, "08:30:00.000 stat     caresoft/hotline momo.messages_report READ=12 count from 1970-01-01T00:00:00Z a=1 b=2\n"},
 		{null, "08:30:00.000 stat     caresoft/hotline x READ=null ratio bucket=Monday\n"},
