@@ -69,7 +69,7 @@ func TestHostileAnswers(t *testing.T) {
 			again = append(again, op.request(name+"-again", name))
 		}
 	}
-	r := startRig(t, providers(), accounts, 1)
+	r := startRig(t, providers(), accounts, calls{attempts: 1, timeout: patience})
 	grown := watchHeap(t)
 	r.publish(requests...)
 	ends := r.settled(requests)

@@ -64,9 +64,20 @@ func (l *logs) bytes() []byte {
 	return bytes.Clone(l.buf.Bytes())
 }
 
+// calls says how a rig calls providers.
+type calls struct {
+	attempts int
+	timeout  time.Duration
+}
+
+// patience is a timeout that no good call meets on the slowest machine.
+const patience = 30 * time.Second
+
+const partitions = 8
+
 // startRig starts a relay with these accounts, each of which may be called as
-// fast as it likes, and so many attempts for each call.
-func startRig(t *testing.T, all []channels.Provider, accounts []channels.Account, attempts int) *rig {
+// fast as it likes.
+func startRig(t *testing.T, all []channels.Provider, accounts []channels.Account, c calls) *rig {
 	t.Helper()
 	r := &rig{t: t, logs: new(logs)}
 	debug := &slog.HandlerOptions{Level: slog.LevelDebug}
@@ -76,7 +87,7 @@ func startRig(t *testing.T, all []channels.Provider, accounts []channels.Account
 	t.Cleanup(func() { log.SetOutput(before) })
 	r.Broker = brokertest.Start(t, func(s *broker.Streams) { s.Partitions = partitions })
 
-	client, err := channels.NewClient(channels.ClientConfig{Timeout: callTimeout})
+	client, err := channels.NewClient(channels.ClientConfig{Timeout: c.timeout})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,28 +104,23 @@ func startRig(t *testing.T, all []channels.Provider, accounts []channels.Account
 	}
 	d, err := dispatcher.New(dispatcher.Config{
 		JS: r.JetStream(r.Connect()), Client: client, Providers: all, Accounts: called, Log: r.log,
-		CallTimeout: callTimeout, MaxInFlight: 64, Partitions: partitions,
-		Retry: dispatcher.RetryPolicy{MaxAttempts: attempts, Base: time.Millisecond, Max: time.Millisecond},
+		CallTimeout: c.timeout, MaxInFlight: 64, Partitions: partitions,
+		Retry: dispatcher.RetryPolicy{MaxAttempts: c.attempts, Base: time.Millisecond, Max: time.Millisecond},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := collector.New(collector.Config{JS: r.JetStream(r.Connect()), Providers: all, Accounts: known, Log: r.log})
+	col, err := collector.New(collector.Config{JS: r.JetStream(r.Connect()), Providers: all, Accounts: known, Log: r.log})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
 	running.Go(func() { r.must(d.Run(ctx)) })
-	running.Go(func() { r.must(c.Run(ctx)) })
+	running.Go(func() { r.must(col.Run(ctx)) })
 	t.Cleanup(func() { stop(); running.Wait() })
 	return r
 }
-
-const (
-	callTimeout = 2 * time.Second
-	partitions  = 8
-)
 
 func (r *rig) must(err error) {
 	r.t.Helper()

@@ -7,11 +7,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -57,7 +59,6 @@ var accidents = []accident{
 	{name: "short", fault: &sandbox.Fault{How: sandbox.WrongLength}},
 	{name: "reset", fault: &sandbox.Fault{How: sandbox.Reset}},
 	{name: "reset-early", fault: &sandbox.Fault{How: sandbox.ResetEarly}},
-	{name: "hang", fault: &sandbox.Fault{How: sandbox.Hang}},
 	{name: "nobody-there", base: func(*sandbox.Server) string { return "http://127.0.0.1:1" }},
 	{name: "no-name", base: func(*sandbox.Server) string { return "http://no..name" }},
 	{name: "no-tls", base: func(s *sandbox.Server) string { return strings.Replace(s.URL(), "http:", "https:", 1) }},
@@ -67,9 +68,28 @@ var accidents = []accident{
 // TestSecrets calls every operation under every accident, all accounts with
 // secrets that can be found anywhere, and looks for them everywhere.
 func TestSecrets(t *testing.T) {
-	unknown := httptest.NewTLSServer(http.NotFoundHandler())
+	boxes, ends := checkSecrets(t, accidents, patience)
+	for _, op := range operations() {
+		state, why := stateOf(ends[op.id+"-success"])
+		if state != events.StateAccepted && state != events.StateDone {
+			t.Errorf("%s with success: %s, %+v", op.id, state, why)
+		}
+	}
+	checkTold(t, boxes["success"])
+}
+
+// TestSecrets_timeout is the same with providers that do not answer in time.
+func TestSecrets_timeout(t *testing.T) {
+	checkSecrets(t, []accident{{name: "hang", fault: &sandbox.Fault{How: sandbox.Hang}}}, 300*time.Millisecond)
+}
+
+// checkSecrets looks for secrets after all operations have met the accidents.
+// It returns the sandboxes by accident, and how the requests ended.
+func checkSecrets(t *testing.T, accidents []accident, timeout time.Duration) (map[string]*sandbox.Server, map[string]*events.Event) {
+	unknown := httptest.NewUnstartedServer(http.NotFoundHandler())
+	unknown.Config.ErrorLog = log.New(io.Discard, "", 0)
+	unknown.StartTLS()
 	defer unknown.Close()
-	unknown.Config.ErrorLog = nil
 	var accounts []channels.Account
 	var requests []*events.Request
 	boxes := map[string]*sandbox.Server{}
@@ -94,18 +114,10 @@ func TestSecrets(t *testing.T) {
 			requests = append(requests, op.request(name, name))
 		}
 	}
-	checkTold(t, boxes["success"])
-	r := startRig(t, providers(), accounts, 2)
+	r := startRig(t, providers(), accounts, calls{attempts: 2, timeout: timeout})
 	r.publish(requests...)
 	ends := r.settled(requests)
 	r.deadLetters(ends)
-
-	for _, op := range operations() {
-		state, why := stateOf(ends[op.id+"-success"])
-		if state != events.StateAccepted && state != events.StateDone {
-			t.Errorf("%s with success: %s, %+v", op.id, state, why)
-		}
-	}
 	for _, ac := range accidents {
 		if ac.fault == nil {
 			continue
@@ -120,6 +132,7 @@ func TestSecrets(t *testing.T) {
 	for place, what := range r.leaks() {
 		t.Errorf("a secret is in %s: %q", place, what)
 	}
+	return boxes, ends
 }
 
 // checkTold makes sure that there are secrets in good answers too: in the links
@@ -166,7 +179,7 @@ func TestSecrets_found(t *testing.T) {
 	for _, p := range providers() {
 		bad = append(bad, leaky{p})
 	}
-	r := startRig(t, bad, all, 1)
+	r := startRig(t, bad, all, calls{attempts: 1, timeout: patience})
 	r.publish(requests...)
 	r.deadLetters(r.settled(requests))
 	r.log.Debug("called", "secret", canaryOf("log"))

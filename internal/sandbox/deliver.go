@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -99,13 +100,13 @@ func repeat(w io.Writer, p []byte, n int64) error {
 
 // gzipMember is a mebibyte of nothing; members one after the other are one
 // gzip stream, so that a bomb of any size costs nothing to make.
-func gzipMember() []byte {
+var gzipMember = sync.OnceValue(func() []byte {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	_, _ = z.Write(make([]byte, 16*chunkSize))
 	_ = z.Close()
 	return b.Bytes()
-}
+})
 
 // raw writes an answer by hand, with a length of its own and any body, and
 // closes the connection.
