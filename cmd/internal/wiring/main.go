@@ -58,13 +58,13 @@ func start(ctx context.Context, name string, args, environ []string, stdout, std
 		fmt.Fprintln(stdout, name, Version())
 		return ExitOK
 	}
-	load := func() (*config.Config, error) { return config.Load(*file, environ, Providers()) }
-	c, err := load()
+	source := config.Source{Path: *file, Environ: environ, Providers: Providers()}
+	c, err := source.Load()
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return ExitRefused
 	}
-	return serve(ctx, name, c, load, Logger(stderr, c.Log), run)
+	return serve(ctx, name, c, source.Load, Logger(stderr, c.Log), run)
 }
 
 // patience is how long a broker may stay away before that is worth a word.

@@ -12,7 +12,8 @@ import (
 )
 
 // A Loader reads the configuration again, from its file and the files of its
-// secrets.
+// secrets. As long as these are the same it returns the same, see
+// [config.Source].
 type Loader func() (*config.Config, error)
 
 // reloadEvery is how soon a changed file is noticed. Reading it again is the
