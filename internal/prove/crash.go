@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/tramhq/tram/internal/broker"
@@ -109,19 +108,10 @@ func (s *stage) judge(plan crashPlan, ends map[string][]events.State, inFlight i
 	return r
 }
 
-func sendID(i int) string { return "order-" + strconv.Itoa(i) }
-func phone(i int) string  { return fmt.Sprintf("0900%06d", i) }
-
 func (s *stage) publishSends(ctx context.Context, n int) error {
 	pub := events.NewPublisher(s.js, events.PublisherConfig{Source: "/prove", Directory: events.NewDirectory(s.js)})
 	for i := range n {
-		r := &events.Request{
-			Meta: events.Meta{ID: sendID(i)}, Kind: events.KindSend, Provider: "caresoft", Account: "prove", Class: events.Normal,
-			Send: &events.Send{
-				Recipient: events.Recipient{Kind: events.ByPhone, Value: phone(i)},
-				Content:   events.Content{Kind: events.ContentText, Text: "Đơn hàng của bạn đã được xác nhận"},
-			},
-		}
+		r := sendTo("prove", i)
 		// A dispatcher that has just been started has yet to tell the directory.
 		var refusal error
 		err := until(ctx, 10*time.Second, "the directory", func() (bool, error) {

@@ -10,11 +10,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 func main() {
@@ -25,45 +27,68 @@ func main() {
 	}
 	flags := flag.NewFlagSet(os.Args[1], flag.ExitOnError)
 	seed := flags.Uint64("seed", 1, "of everything random")
-	var run func(context.Context, *stage) (report, error)
+	var run func() (report, error)
 	switch os.Args[1] {
 	case "crash":
 		sends := flags.Int("sends", 1000, "messages in a run")
 		kills := flags.Int("kills", 2, "dispatchers killed in a run, one after the other")
-		run = func(ctx context.Context, s *stage) (report, error) {
-			return crash(ctx, s, crashPlan{Sends: *sends, Kills: *kills})
+		run = func() (report, error) {
+			return onStage(ctx, scene{Seed: *seed}, func(s *stage) (report, error) {
+				return crash(ctx, s, crashPlan{Sends: *sends, Kills: *kills})
+			})
 		}
 	case "malformed":
 		bodies := flags.Int("bodies", 1_000_000, "to publish")
-		run = func(ctx context.Context, s *stage) (report, error) {
-			return malformed(ctx, s, *bodies)
+		run = func() (report, error) {
+			return onStage(ctx, scene{Seed: *seed}, func(s *stage) (report, error) { return malformed(ctx, s, *bodies) })
+		}
+	case "limits":
+		lasts := flags.Duration("for", 2*time.Minute, "that each fleet is watched")
+		change := flags.Duration("change", 10*time.Second, "in which one dispatcher joins and one goes")
+		run = func() (r report, err error) {
+			for _, n := range []int{1, 3, 10} {
+				plan := limitsPlan{Fleet: n, For: *lasts, Change: *change, Skew: []int{-2, 0, 2}, Use: 0.95}
+				found, err := onStage(ctx, plan.scene(*seed), func(s *stage) (report, error) { return limits(ctx, s, plan) })
+				if r = append(r, found...); err != nil {
+					return r, err
+				}
+			}
+			return r, nil
+		}
+	case "fairness":
+		var plan fairnessPlan
+		flags.IntVar(&plan.Backlog, "backlog", 1_000_000, "requests for the one account")
+		flags.Float64Var(&plan.Burst, "burst", 10_000, "of them per second as they come; 0 is as fast as it goes")
+		flags.IntVar(&plan.Others, "others", 2000, "accounts besides")
+		flags.Float64Var(&plan.Rate, "rate", 2000, "requests per second for all of the others")
+		flags.DurationVar(&plan.For, "for", time.Minute, "that the others are measured, without the backlog and with it")
+		flags.Int64Var(&plan.Memory, "memory", 64<<20, "bytes that the dispatcher may take")
+		run = func() (report, error) {
+			return onStage(ctx, plan.scene(*seed), func(s *stage) (report, error) { return fairness(ctx, s, plan) })
 		}
 	default:
 		usage()
 	}
 	_ = flags.Parse(os.Args[2:]) // exits on an error
-	if err := onStage(ctx, *seed, run); err != nil {
+	r, err := run()
+	r.print(os.Stdout)
+	if err = errors.Join(err, r.verdict()); err != nil {
 		fmt.Fprintln(os.Stderr, "prove:", err)
 		os.Exit(1)
 	}
 }
 
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: prove crash|malformed [flags]")
+	fmt.Fprintln(os.Stderr, "usage: prove crash|malformed|limits|fairness [flags]")
 	os.Exit(2)
 }
 
-// onStage sets the stage, runs, and prints what came of it.
-func onStage(ctx context.Context, seed uint64, run func(context.Context, *stage) (report, error)) error {
-	s, err := newStage(ctx, seed)
+// onStage sets the stage and plays on it.
+func onStage(ctx context.Context, c scene, play func(*stage) (report, error)) (report, error) {
+	s, err := newStage(ctx, c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer s.close()
-	r, err := run(ctx, s)
-	if err != nil {
-		return err
-	}
-	r.print(os.Stdout)
-	return r.verdict()
+	return play(s)
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/ledger"
@@ -120,26 +119,8 @@ func (m *memory) note(processes ...*process) error {
 
 // publishMalformed publishes bodies number from to to.
 func (s *stage) publishMalformed(ctx context.Context, from, to int, check func() error) error {
-	js, err := jetstream.New(s.nc, jetstream.WithPublishAsyncMaxPending(1024), jetstream.WithPublishAsyncTimeout(time.Minute))
-	if err != nil {
-		return err
-	}
 	seeds := hostile()
-	var futures []jetstream.PubAckFuture
-	wait := func() error {
-		for _, f := range futures {
-			select {
-			case <-f.Ok():
-			case err := <-f.Err():
-				return err
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-		}
-		futures = futures[:0]
-		return check()
-	}
-	for i := from; i < to; i++ {
+	return s.publish(ctx, from, to, 0, func(i int) (*nats.Msg, error) {
 		m := nats.NewMsg("tram.send.caresoft.prove." + string(events.Classes[i%3]))
 		for k, v := range map[string]string{
 			events.HeaderSpecVersion: "1.0", events.HeaderID: "bad-" + strconv.Itoa(i),
@@ -148,17 +129,11 @@ func (s *stage) publishMalformed(ctx context.Context, from, to int, check func()
 			m.Header.Set(k, v)
 		}
 		m.Data = s.mutate(seeds[i%len(seeds)])
-		f, err := js.PublishMsgAsync(m)
-		if err != nil {
-			return err
+		if i%512 == 0 {
+			return m, check()
 		}
-		if futures = append(futures, f); len(futures) == 512 {
-			if err := wait(); err != nil {
-				return err
-			}
-		}
-	}
-	return wait()
+		return m, nil
+	})
 }
 
 // mutate changes a few bytes of seed, and makes sure that it is no request.

@@ -5,29 +5,32 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 )
 
 // Short runs of what `make prove-…` does at length.
 
 func TestKilledDispatchersLoseAndDoubleNothing(t *testing.T) {
-	play(t, func(ctx context.Context, s *stage) (report, error) {
+	play(t, scene{Seed: 1}, func(ctx context.Context, s *stage) (report, error) {
 		return crash(ctx, s, crashPlan{Sends: 400, Kills: 2})
 	})
 }
 
 func TestHostileBodiesBecomeDeadLetters(t *testing.T) {
-	play(t, func(ctx context.Context, s *stage) (report, error) {
+	play(t, scene{Seed: 1}, func(ctx context.Context, s *stage) (report, error) {
 		return malformed(ctx, s, 5000)
 	})
 }
 
-func play(t *testing.T, run func(context.Context, *stage) (report, error)) {
-	s, err := newStage(t.Context(), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.close()
-	r, err := run(t.Context(), s)
+func TestDispatchersThatComeAndGoHoldTheLimits(t *testing.T) {
+	plan := limitsPlan{Fleet: 2, For: 10 * time.Second, Change: 4 * time.Second, Use: 0.9}
+	play(t, plan.scene(1), func(ctx context.Context, s *stage) (report, error) {
+		return limits(ctx, s, plan)
+	})
+}
+
+func play(t *testing.T, c scene, proof func(context.Context, *stage) (report, error)) {
+	r, err := onStage(t.Context(), c, func(s *stage) (report, error) { return proof(t.Context(), s) })
 	if err = errors.Join(err, r.verdict()); err != nil {
 		t.Error(err)
 	}

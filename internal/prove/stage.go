@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -29,15 +33,36 @@ type stage struct {
 	js      jetstream.JetStream
 	sandbox *sandbox.Server
 	log     *slog.Logger
+	env     []string // of the programs
 	running []*process
 }
 
-const token = "prove-caresoft-token"
+// A scene is what a stage is set up with.
+type scene struct {
+	Seed     uint64    // of everything random
+	Accounts []account // defaults to one, "prove", that is called as fast as it goes
+	Journal  int       // calls that the sandbox keeps. Defaults to its own default
+	Skew     bool      // dispatchers can be started with a clock that is wrong
+}
+
+// An account is one of CareSoft's. The sandbox has no limit for it.
+type account struct {
+	Name   string
+	Limits string // as the configuration has them
+}
+
+const (
+	token = "prove-caresoft-token"
+	oa    = "1600190000000000001"
+)
 
 // newStage builds the programs and sets everything up in a directory that
 // close removes.
-func newStage(ctx context.Context, seed uint64) (s *stage, err error) {
-	s = &stage{random: rand.New(rand.NewPCG(seed, 0)), log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+func newStage(ctx context.Context, c scene) (_ *stage, err error) {
+	if c.Accounts == nil {
+		c.Accounts = []account{{"prove", "{per_second: 1000, concurrency: 64}"}}
+	}
+	s := &stage{random: rand.New(rand.NewPCG(c.Seed, 0)), log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	if s.dir, err = os.MkdirTemp("", "tram-prove-"); err != nil {
 		return nil, err
 	}
@@ -46,10 +71,8 @@ func newStage(ctx context.Context, seed uint64) (s *stage, err error) {
 			s.close()
 		}
 	}()
-	build := exec.CommandContext(ctx, "go", "build", "-o", s.dir+string(filepath.Separator),
-		"github.com/tramhq/tram/cmd/dispatcher", "github.com/tramhq/tram/cmd/collector")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build: %w\n%s", err, out)
+	if err = s.build(ctx, c.Skew); err != nil {
+		return nil, err
 	}
 	if s.broker, err = broker.StartEmbedded(broker.EmbeddedConfig{
 		Dir: filepath.Join(s.dir, "broker"), Listen: "127.0.0.1:0", Log: s.log,
@@ -65,28 +88,61 @@ func newStage(ctx context.Context, seed uint64) (s *stage, err error) {
 	if err = broker.Setup(ctx, s.js, broker.Streams{}); err != nil {
 		return nil, err
 	}
-	s.sandbox = sandbox.New(sandbox.Options{
-		Seed: seed, Latency: 20 * time.Millisecond, Jitter: 40 * time.Millisecond,
-		Accounts: []sandbox.Account{{
-			Provider: "caresoft", ID: "prove", Token: token, OAs: []string{"1600190000000000001"}, PerSecond: -1, PerHour: -1,
-		}},
-	})
+	options := sandbox.Options{
+		Seed: c.Seed, Latency: 20 * time.Millisecond, Jitter: 40 * time.Millisecond, Journal: c.Journal,
+	}
+	for _, a := range c.Accounts {
+		options.Accounts = append(options.Accounts, sandbox.Account{
+			Provider: "caresoft", ID: a.Name, Token: token, OAs: []string{oa}, PerSecond: -1, PerHour: -1,
+		})
+	}
+	s.sandbox = sandbox.New(options)
 	url, err := s.sandbox.Start("127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	config := fmt.Sprintf(`
+	return s, s.configure(url, c.Accounts)
+}
+
+// build builds the programs. With skew their clock is off by the seconds that
+// they find in the environment.
+func (s *stage) build(ctx context.Context, skew bool) error {
+	args := []string{"build", "-o", s.dir + string(filepath.Separator)}
+	if skew {
+		overlay, err := skewedClock(ctx, s.dir)
+		if err != nil {
+			return err
+		}
+		args = append(args, "-overlay", overlay)
+	}
+	args = append(args, "github.com/tramhq/tram/cmd/dispatcher", "github.com/tramhq/tram/cmd/collector")
+	if out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// configure writes the configuration of the programs, and their environment.
+func (s *stage) configure(url string, accounts []account) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, `
 nats: {url: %q}
 http: {dial_timeout: 1s}
 dispatcher: {call_timeout: 3s, grace: 5s}
 accounts:
+`, s.broker.URL())
+	s.env = os.Environ()
+	for _, a := range accounts {
+		fmt.Fprintf(&b, `
   - provider: caresoft
-    name: prove
+    name: %s
     base_url: %s/caresoft
-    settings: {domain: prove, oa_id: "1600190000000000001"}
-    limits: {per_second: 1000, concurrency: 64}
-`, s.broker.URL(), url)
-	return s, os.WriteFile(s.config(), []byte(config), 0o600)
+    settings: {domain: %s, oa_id: %q}
+    limits: %s
+`, a.Name, url, a.Name, oa, a.Limits)
+		s.env = append(s.env, "TRAM_SECRET_CARESOFT_"+strings.ToUpper(a.Name)+"_TOKEN="+token)
+	}
+	return os.WriteFile(s.config(), []byte(b.String()), 0o600)
 }
 
 func (s *stage) config() string { return filepath.Join(s.dir, "tram.yaml") }
@@ -115,14 +171,15 @@ type process struct {
 	log  *os.File
 }
 
-// start starts the named program. Its log is a file on the stage.
-func (s *stage) start(program string) (*process, error) {
+// start starts the named program, with env besides what all have. Its log is a
+// file on the stage.
+func (s *stage) start(program string, env ...string) (*process, error) {
 	log, err := os.Create(filepath.Join(s.dir, fmt.Sprintf("%s-%d.log", program, len(s.running))))
 	if err != nil {
 		return nil, err
 	}
 	p := &process{cmd: exec.Command(filepath.Join(s.dir, program), "--config", s.config()), done: make(chan struct{}), log: log}
-	p.cmd.Env = append(os.Environ(), "TRAM_SECRET_CARESOFT_PROVE_TOKEN="+token)
+	p.cmd.Env = slices.Concat(s.env, env)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
@@ -142,6 +199,34 @@ func (p *process) kill() {
 	p.log.Close()
 }
 
+// stop is SIGTERM, and returns when the process has ended.
+func (p *process) stop() error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	<-p.done
+	p.log.Close()
+	if p.err != nil {
+		return fmt.Errorf("%s was stopped: %w", filepath.Base(p.cmd.Path), p.err)
+	}
+	return nil
+}
+
+// member is the name under which a dispatcher owns partitions, "" before it
+// has joined.
+func (p *process) member() (member string, err error) {
+	log, err := os.ReadFile(p.log.Name())
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(log)) {
+		if _, id, found := strings.Cut(line, "msg=joined member="); found {
+			member = strings.TrimSpace(id)
+		}
+	}
+	return member, nil
+}
+
 // dead returns an error with the end of the log when the process has ended by
 // itself.
 func (p *process) dead() error {
@@ -154,20 +239,35 @@ func (p *process) dead() error {
 	return fmt.Errorf("%s died: %w\n%s", filepath.Base(p.cmd.Path), p.err, log[max(0, len(log)-4000):])
 }
 
-// rss is the process's resident memory in bytes.
-func (p *process) rss() (int64, error) {
+// rss is the process's resident memory in bytes, and peak the most it has been.
+func (p *process) rss() (int64, error)  { return p.memory("VmRSS:") }
+func (p *process) peak() (int64, error) { return p.memory("VmHWM:") }
+
+func (p *process) memory(what string) (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, what); ok {
 			var kb int64
 			_, err := fmt.Sscanf(rest, "%d kB", &kb)
 			return kb << 10, err
 		}
 	}
-	return 0, errors.New("no VmRSS")
+	return 0, errors.New("no " + what)
+}
+
+// cpu returns how many seconds of a core a process has used, 0 if it is gone.
+func cpu(pid int) float64 {
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseFloat(fields[11], 64)
+	system, _ := strconv.ParseFloat(fields[12], 64)
+	return (user + system) / 100 // Linux counts in hundredths on every platform
 }
 
 // alive returns an error if any of the processes has ended by itself.
@@ -194,6 +294,16 @@ func until(ctx context.Context, patience time.Duration, what string, check func(
 			return fmt.Errorf("waited %s for %s", patience, what)
 		case <-time.After(20 * time.Millisecond):
 		}
+	}
+}
+
+// pause returns after d, or earlier with the reason why ctx is done.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(d):
+		return nil
 	}
 }
 

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// unacknowledged is how many messages publish sends ahead of the broker's
+// acknowledgements.
+const unacknowledged = 1024
+
+// publish publishes messages number from to to, and returns when all are
+// stored. It holds the rate per second or, if that is 0, goes as fast as the
+// broker stores them. A nil message ends it.
+func (s *stage) publish(ctx context.Context, from, to int, rate float64, message func(i int) (*nats.Msg, error)) error {
+	js, err := jetstream.New(s.nc, jetstream.WithPublishAsyncMaxPending(2*unacknowledged), jetstream.WithPublishAsyncTimeout(time.Minute))
+	if err != nil {
+		return err
+	}
+	var ahead [unacknowledged]jetstream.PubAckFuture
+	stored := func(i int) error {
+		f := ahead[i%unacknowledged]
+		if f == nil {
+			return nil
+		}
+		ahead[i%unacknowledged] = nil // it answers once
+		select {
+		case <-f.Ok():
+			return nil
+		case err := <-f.Err():
+			return err
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	start := time.Now()
+	for i := from; i < to; i++ {
+		if rate > 0 {
+			due := start.Add(time.Duration(float64(i-from) / rate * float64(time.Second)))
+			if early := time.Until(due); early > 0 {
+				time.Sleep(max(early, time.Millisecond)) // shorter sleeps cost more than they give
+			}
+		}
+		if err := stored(i); err != nil {
+			return err
+		}
+		m, err := message(i)
+		if err != nil {
+			return err
+		}
+		if m == nil {
+			break
+		}
+		if ahead[i%unacknowledged], err = js.PublishMsgAsync(m); err != nil {
+			return err
+		}
+	}
+	for i := range ahead {
+		if err := stored(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sendTo is a send of an account to recipient number i.
+func sendTo(account string, i int) *events.Request {
+	return &events.Request{
+		Meta: events.Meta{ID: sendID(i), Source: "/prove"}, Kind: events.KindSend,
+		Provider: "caresoft", Account: account, Class: events.Normal,
+		Send: &events.Send{
+			Recipient: events.Recipient{Kind: events.ByPhone, Value: phone(i)},
+			Content:   events.Content{Kind: events.ContentText, Text: "Đơn hàng của bạn đã được xác nhận"},
+		},
+	}
+}
+
+// encode refuses what the library for producers would refuse.
+func encode(r *events.Request) (*nats.Msg, error) {
+	if err := r.Validate(); err != nil {
+		return nil, err
+	}
+	return events.EncodeRequest(r)
+}
+
+func sendID(i int) string { return fmt.Sprintf("order-%d", i) }
+func phone(i int) string  { return fmt.Sprintf("09%08d", i) }
