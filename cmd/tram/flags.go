@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/tramhq/tram/pkg/events"
 )
@@ -73,10 +75,22 @@ func (f *requestFlags) request(kind events.Kind, address string) (*events.Reques
 	}, nil
 }
 
+// besideBody are the flags that say nothing about the body of a request.
+var besideBody = []string{"server", "connect-timeout", "class", "id", "source", "body", "wait", "timeout", "json"}
+
 // readBody decodes the JSON that --body names into v, unless it was not given.
 func (f *requestFlags) readBody(cmd *cobra.Command, v any) (given bool, err error) {
 	if f.body == "" {
 		return false, nil
+	}
+	var others []string
+	cmd.Flags().Visit(func(given *pflag.Flag) {
+		if !slices.Contains(besideBody, given.Name) {
+			others = append(others, "--"+given.Name)
+		}
+	})
+	if others != nil {
+		return true, usage("--body is the whole request: put what %s says into it", strings.Join(others, ", "))
 	}
 	in := cmd.InOrStdin()
 	if f.body != "-" {

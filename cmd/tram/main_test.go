@@ -209,6 +209,7 @@ func TestRun_exitCodes(t *testing.T) {
 		{"no command", "", []string{"command", "momo/shop"}, 2, "the name of the command is missing"},
 		{"command of another provider", "", []string{"command", "momo/shop", "conversation.tag.add", "-s", up.nats}, 3, "invalid command"},
 		{"body and flags", "{}", append([]string{"send", "caresoft/hotline", "--body", "-"}, phone...), 2, "none of the others can be"},
+		{"body and tenant", "{}", []string{"report", "momo/shop", "--body", "-", "--tenant", "x", "--preset", "ALL"}, 2, "put what --preset, --tenant says into it"},
 		{"misspelt body", `{"recipent": {}}`, []string{"send", "caresoft/hotline", "--body", "-"}, 2, `unknown field "recipent"`},
 		{"bad kind", "", []string{"tail", "--kind", "send"}, 2, "must be delivery, stat, record or outcome"},
 		{"bad from", "", []string{"tail", "--from", "yesterday"}, 2, "must be a time such as"},
