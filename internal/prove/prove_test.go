@@ -23,7 +23,9 @@ func TestHostileBodiesBecomeDeadLetters(t *testing.T) {
 }
 
 func TestDispatchersThatComeAndGoHoldTheLimits(t *testing.T) {
-	plan := limitsPlan{Fleet: 2, For: 10 * time.Second, Change: 4 * time.Second, Use: 0.9}
+	// That a limit is used is for `prove limits`: here other tests have the
+	// processors. That none is exceeded holds on any machine.
+	plan := limitsPlan{Fleet: 2, For: 10 * time.Second, Change: 4 * time.Second, Use: 0.5}
 	play(t, plan.scene(1), func(ctx context.Context, s *stage) (report, error) {
 		return limits(ctx, s, plan)
 	})
