@@ -8,7 +8,8 @@ FUZZTIME ?= 5s
 
 STATICCHECK := go tool -modfile=tools/go.mod staticcheck
 
-.PHONY: check fmt vet fix staticcheck test fuzz node build up demo clean
+.PHONY: check fmt vet fix staticcheck test fuzz node build up demo clean \
+	prove-crash prove-malformed prove-limits prove-fairness
 
 check: fmt vet fix staticcheck test fuzz node ## everything that must hold before a merge
 
@@ -41,6 +42,19 @@ node: # the examples are JavaScript that parses
 
 build: # bin/tram, bin/dispatcher, bin/collector; the version is that of the commit
 	go build -trimpath -buildvcs=auto -o bin/ ./cmd/...
+
+# What docs/reliability.md shows, at length: minutes each, on a machine that is free for it.
+prove-crash: # kill -9 of dispatchers with calls under way
+	go run ./internal/prove crash -sends 3000 -kills 8
+
+prove-malformed: # a million hostile bodies
+	go run ./internal/prove malformed
+
+prove-limits: # 1, 3 and 10 dispatchers that come and go, judged at the provider's side
+	go run ./internal/prove limits
+
+prove-fairness: # one account with a backlog of a million beside 2,000 others
+	go run ./internal/prove fairness
 
 up: # the relay on this machine, with everything it needs
 	go run ./cmd/tram up
