@@ -3,13 +3,148 @@ package dispatcher
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
 	"github.com/tramhq/tram/pkg/ratelimit"
 )
+
+func TestARestartGoesOnWhereItWas(t *testing.T) {
+	r := newRig(t)
+	var seqs []uint64
+	stop := r.start(nil)
+	for i := range 100 {
+		seqs = append(seqs, r.send("slow", events.Normal, fmt.Sprint("n", i), nil))
+		if i%25 == 24 {
+			r.ends(seqs[:i/2]...)
+			stop()
+			stop = r.start(nil)
+		}
+	}
+	for _, got := range r.ends(seqs...) {
+		if got.State != events.StateAccepted {
+			t.Errorf("request %d: %s (%s)", got.Seq, got.State, got.Why.Reason)
+		}
+	}
+	if again := r.desk.twice(); again != nil {
+		t.Errorf("called twice: %v", again)
+	}
+}
+
+// The broker goes away with calls under way, for longer than the lease. Their
+// answers are known here, so nothing is in doubt when it is back.
+func TestABrokerOutageLosesNoAnswer(t *testing.T) {
+	r := newRig(t)
+	r.desk.hold = make(chan struct{})
+	r.start(func(c *Config) { c.CallTimeout, c.Grace = 5*time.Second, 6*time.Second })
+	var seqs []uint64
+	for i := range 40 {
+		seqs = append(seqs, r.send("shop", events.Normal, fmt.Sprint("o", i), nil))
+	}
+	r.eventually(5*time.Second, func() string {
+		if n := len(r.desk.made()); n < 16 {
+			return fmt.Sprintf("%d calls under way, want 16", n)
+		}
+		return ""
+	})
+	r.b.Stop()
+	close(r.desk.hold)
+	<-time.After(1500 * time.Millisecond) // longer than the lease
+	before := len(r.desk.made())
+	r.b.Restart()
+	for _, got := range r.ends(seqs...) {
+		if got.State != events.StateAccepted {
+			t.Errorf("request %d: %s (%s)", got.Seq, got.State, got.Why.Reason)
+		}
+	}
+	if before != 16 {
+		t.Errorf("%d calls by the end of the outage, want those 16 that had begun", before)
+	}
+	if again := r.desk.twice(); again != nil {
+		t.Errorf("called twice: %v", again)
+	}
+}
+
+// A dispatcher whose connection is cut cannot renew its lease and cannot store
+// what its calls came to. The one that takes over says unknown about those, and
+// calls the rest.
+func TestTakeOverFromADispatcherThatIsCutOff(t *testing.T) {
+	r := newRig(t)
+	hold := make(chan struct{})
+	r.desk.hold = hold
+	var seqs []uint64
+	defer r.cutOff(nil, func() bool { return len(r.desk.made()) >= 16 }, func() {
+		for i := range 50 {
+			seqs = append(seqs, r.send("shop", events.Normal, fmt.Sprint("c", i), nil))
+		}
+		for i := range 3 {
+			seqs = append(seqs, r.report(fmt.Sprint("rep", i), nil))
+		}
+	})()
+	defer close(hold)
+	underWay := len(r.desk.made())
+	r.desk.mu.Lock()
+	r.desk.hold = nil
+	r.desk.mu.Unlock()
+	r.start(nil)
+	unknown := 0
+	for _, got := range r.ends(seqs...) {
+		switch got.State {
+		case events.StateUnknown:
+			unknown++
+			if got.Why.Reason != ReasonWorkerDied {
+				t.Errorf("unknown because of %q", got.Why.Reason)
+			}
+		case events.StateAccepted, events.StateDone:
+		default:
+			t.Errorf("request %d: %s (%s)", got.Seq, got.State, got.Why.Reason)
+		}
+	}
+	if unknown == 0 || unknown > underWay {
+		t.Errorf("%d ended as unknown, %d were under way", unknown, underWay)
+	}
+	for _, body := range r.desk.twice() {
+		if !strings.HasPrefix(body, "page ") { // reads may be repeated
+			t.Errorf("called twice: %s", body)
+		}
+	}
+}
+
+// What is in doubt is told also where no call may start.
+func TestDoubtIsSettledWhileTheAccountIsPaused(t *testing.T) {
+	r := newRig(t)
+	hold := make(chan struct{})
+	r.desk.hold = hold
+	var send, report uint64
+	defer r.cutOff(nil, func() bool { return len(r.desk.made()) == 2 }, func() {
+		send, report = r.send("shop", events.Normal, "doubt", nil), r.report("read", nil)
+	})()
+	defer close(hold)
+	r.desk.mu.Lock()
+	r.desk.hold = nil
+	r.desk.answer = func(int, call) (int, channels.Verdict) {
+		return 401, channels.Verdict{Class: channels.Auth, Reason: "credential"}
+	}
+	r.desk.mu.Unlock()
+	r.start(nil)
+	pausing := r.send("shop", events.Urgent, "pauses", nil)
+	r.eventually(10*time.Second, func() string {
+		if len(r.results()[pausing]) == 0 {
+			return "the account is not paused"
+		}
+		return ""
+	})
+	if got := r.ends(send)[0]; got.State != events.StateUnknown || got.Why.Reason != ReasonWorkerDied {
+		t.Errorf("got %s (%s), want unknown", got.State, got.Why.Reason)
+	}
+	if n := len(final(r.results()[report])); n != 0 {
+		t.Error("the report, which may be repeated, has ended")
+	}
+}
 
 // A crash is often followed by a second change of owner within seconds: the
 // process starts again and gets its share back. What the first successor has

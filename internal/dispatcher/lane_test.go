@@ -1,0 +1,155 @@
+package dispatcher
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tramhq/tram/pkg/channels"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+func TestABlockedAccountDelaysNobodyAndLosesNothing(t *testing.T) {
+	r := newRig(t)
+	r.desk.hold = make(chan struct{})
+	r.start(func(c *Config) {
+		c.CallTimeout = 20 * time.Second
+		c.Accounts[0].Concurrency = 2
+	})
+	// Far more than the queue holds: the lane falls behind and reads on later.
+	const backlog = 10 * queueItems
+	var shop []uint64
+	for i := range backlog {
+		shop = append(shop, r.send("shop", events.Bulk, fmt.Sprint("x", i), nil))
+	}
+	urgent := r.send("shop", events.Urgent, "urgent", nil)
+	r.eventually(5*time.Second, func() string {
+		if n := len(r.desk.made()); n != 2 {
+			return fmt.Sprintf("%d calls under way, want 2", n)
+		}
+		return ""
+	})
+	hold := r.desk.hold
+	r.desk.mu.Lock()
+	r.desk.hold = nil
+	r.desk.mu.Unlock()
+	r.ends(r.send("bank", events.Bulk, "bank", nil)) // while the other is blocked
+	close(hold)
+	r.ends(append(shop, urgent)...)
+	if again := r.desk.twice(); again != nil {
+		t.Errorf("called twice: %v", again)
+	}
+	calls := r.desk.made()
+	i := slices.IndexFunc(calls, func(c call) bool { return strings.HasPrefix(c.body, "09urgent ") })
+	if i > 6 { // two under way, the bank's, and what had been picked
+		t.Errorf("the urgent send was call number %d", i+1)
+	}
+}
+
+func TestTheFeedJumpsOverABurst(t *testing.T) {
+	r := newRigOf(t, 1)
+	stop := r.start(nil)
+	var seqs []uint64
+	for i := range 30 { // history that a lane must not read again
+		seqs = append(seqs, r.send("shop", events.Bulk, fmt.Sprint("old", i), nil))
+	}
+	r.ends(seqs...)
+	stop()
+	for i := range 500 {
+		seqs = append(seqs, r.send("shop", events.Bulk, fmt.Sprint("new", i), nil))
+	}
+	r.desk.hold = make(chan struct{})
+	d := r.dispatcher(r.b.Conn, nil)
+	d.jumpLag = 20
+	r.run(d)
+	r.eventually(5*time.Second, func() string {
+		if len(r.desk.made()) < 40 {
+			return "the burst has not begun"
+		}
+		return ""
+	})
+	bank := r.send("bank", events.Normal, "bank", nil)
+	r.eventually(5*time.Second, func() string {
+		if !slices.ContainsFunc(r.desk.made(), func(c call) bool { return c.account == "bank" }) {
+			return "the burst of another account holds this one up"
+		}
+		return ""
+	})
+	close(r.desk.hold)
+	for _, got := range r.ends(append(seqs, bank)...) {
+		if got.State != events.StateAccepted {
+			t.Errorf("request %d: %s (%s)", got.Seq, got.State, got.Why.Reason)
+		}
+	}
+	if again := r.desk.twice(); again != nil {
+		t.Errorf("called twice: %v", again)
+	}
+}
+
+func TestSendsWithOneOrderKeyGoOutInOrder(t *testing.T) {
+	r := newRig(t)
+	r.desk.answer = func(n int, c call) (int, channels.Verdict) {
+		if n == 1 && strings.HasSuffix(c.body, "0 xin chào") { // every tenth fails at first
+			return 503, channels.Verdict{Class: channels.Retry, Reason: "unavailable"}
+		}
+		return 200, channels.Verdict{Class: channels.OK}
+	}
+	stop := r.start(nil)
+	var seqs []uint64
+	for i := range 120 {
+		key := fmt.Sprint("customer ", i%3)
+		seqs = append(seqs, r.send("shop", events.Normal, fmt.Sprintf("%03d", i), func(s *events.Send) { s.OrderKey = key }))
+		if i == 60 {
+			stop() // what waits for its turn keeps it
+			stop = r.start(nil)
+		}
+	}
+	r.ends(seqs...)
+	done := map[int]string{} // by key, the newest that went out
+	for _, c := range r.desk.made() {
+		var i int
+		if _, err := fmt.Sscanf(c.body, "09%d", &i); err != nil {
+			t.Fatal(err)
+		}
+		if c.body < done[i%3] {
+			t.Errorf("%s went out after %s", c.body, done[i%3])
+		}
+		done[i%3] = c.body
+	}
+}
+
+func TestNotBeforeIsRefusedRatherThanIgnored(t *testing.T) {
+	r := newRig(t)
+	r.start(nil)
+	got := r.ends(r.send("shop", events.Normal, "later", func(s *events.Send) { s.NotBeforeMS = time.Now().Add(time.Hour).UnixMilli() }))[0]
+	if got.State != events.StateRejected || !strings.Contains(got.Why.Detail, "not_before_ms") || len(r.desk.made()) > 0 {
+		t.Errorf("got %s: %s, %d calls", got.State, got.Why.Detail, len(r.desk.made()))
+	}
+}
+
+// Requests of an account that cannot be called end before they would leave the
+// stream, those that were read and those that were not.
+func TestRequestsThatGetTooOldEndAsExpired(t *testing.T) {
+	r := newRig(t)
+	r.desk.answer = func(int, call) (int, channels.Verdict) {
+		return 401, channels.Verdict{Class: channels.Auth, Reason: "credential"}
+	}
+	r.start(func(c *Config) {
+		c.MaxAge = 2 * time.Second
+		c.Accounts[0].Concurrency = 1
+	})
+	var seqs []uint64
+	for i := range 3 * queueItems {
+		seqs = append(seqs, r.send("shop", events.Bulk, fmt.Sprint("old", i), nil))
+	}
+	for _, got := range r.ends(seqs...) {
+		if got.State != events.StateExpired || got.Why.Reason != ReasonTooOld {
+			t.Errorf("request %d: %s (%s)", got.Seq, got.State, got.Why.Reason)
+		}
+	}
+	if n := len(r.desk.made()); n != 1 {
+		t.Errorf("%d calls, want the one that was refused", n)
+	}
+}
