@@ -44,7 +44,9 @@ func crash(ctx context.Context, s *stage, plan crashPlan) (report, error) {
 		if err != nil {
 			return nil, err
 		}
-		d.kill()
+		if err := d.kill(); err != nil {
+			return nil, err
+		}
 		inFlight += int(s.sandbox.Stats().Calls) - int(before)
 		if d, err = s.start("dispatcher"); err != nil {
 			return nil, err
@@ -111,7 +113,7 @@ func (s *stage) judge(plan crashPlan, ends map[string][]events.State, inFlight i
 func (s *stage) publishSends(ctx context.Context, n int) error {
 	pub := events.NewPublisher(s.js, events.PublisherConfig{Source: "/prove", Directory: events.NewDirectory(s.js)})
 	for i := range n {
-		r := sendTo("prove", i)
+		r := sendTo(prover, i)
 		// A dispatcher that has just been started has yet to tell the directory.
 		var refusal error
 		err := until(ctx, 10*time.Second, "the directory", func() (bool, error) {

@@ -58,13 +58,18 @@ func main() {
 	case "fairness":
 		var plan fairnessPlan
 		flags.IntVar(&plan.Backlog, "backlog", 1_000_000, "requests for the one account")
-		flags.Float64Var(&plan.Burst, "burst", 10_000, "of them per second as they come; 0 is as fast as it goes")
+		flags.Float64Var(&plan.Burst, "burst", 5000, "of them per second as they come; 0 is as fast as it goes")
 		flags.IntVar(&plan.Others, "others", 2000, "accounts besides")
 		flags.Float64Var(&plan.Rate, "rate", 2000, "requests per second for all of the others")
 		flags.DurationVar(&plan.For, "for", time.Minute, "that the others are measured, without the backlog and with it")
 		flags.Int64Var(&plan.Memory, "memory", 64<<20, "bytes that the dispatcher may take")
 		run = func() (report, error) {
 			return onStage(ctx, plan.scene(*seed), func(s *stage) (report, error) { return fairness(ctx, s, plan) })
+		}
+	case "throttle":
+		plan := throttlePlan{Told: 30 * time.Second, Flow: 15 * time.Second, Down: 30 * time.Second, Probe: 5 * time.Second, Skew: []int{-2, 0, 2}, Use: 0.95}
+		run = func() (report, error) {
+			return onStage(ctx, plan.scene(*seed), func(s *stage) (report, error) { return throttle(ctx, s, plan) })
 		}
 	default:
 		usage()
@@ -79,7 +84,7 @@ func main() {
 }
 
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: prove crash|malformed|limits|fairness [flags]")
+	fmt.Fprintln(os.Stderr, "usage: prove crash|malformed|limits|fairness|throttle [flags]")
 	os.Exit(2)
 }
 

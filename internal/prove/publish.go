@@ -69,15 +69,23 @@ func (s *stage) publish(ctx context.Context, from, to int, rate float64, message
 	return nil
 }
 
-// sendTo is a send of an account to recipient number i.
-func sendTo(account string, i int) *events.Request {
+// fill publishes a backlog for a that lasts for a time at so many per second.
+func (s *stage) fill(ctx context.Context, a account, perSecond float64, lasts time.Duration) error {
+	from := s.filled
+	s.filled += int(perSecond * lasts.Seconds())
+	return s.publish(ctx, from, s.filled, 0, func(i int) (*nats.Msg, error) { return encode(sendTo(a, i)) })
+}
+
+// sendTo is a send of a to recipient number i.
+func sendTo(a account, i int) *events.Request {
+	content := events.Content{Kind: events.ContentText, Text: "Đơn hàng của bạn đã được xác nhận"}
+	if a.provider() == "ahachat" {
+		content = events.Content{Kind: events.ContentBlock, BlockName: "order_confirmed"}
+	}
 	return &events.Request{
 		Meta: events.Meta{ID: sendID(i), Source: "/prove"}, Kind: events.KindSend,
-		Provider: "caresoft", Account: account, Class: events.Normal,
-		Send: &events.Send{
-			Recipient: events.Recipient{Kind: events.ByPhone, Value: phone(i)},
-			Content:   events.Content{Kind: events.ContentText, Text: "Đơn hàng của bạn đã được xác nhận"},
-		},
+		Provider: a.provider(), Account: a.Name, Class: events.Normal,
+		Send: &events.Send{Recipient: events.Recipient{Kind: events.ByPhone, Value: phone(i)}, Content: content},
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,24 +36,36 @@ type stage struct {
 	log     *slog.Logger
 	env     []string // of the programs
 	running []*process
+	filled  int // numbers given to requests by fill
 }
 
 // A scene is what a stage is set up with.
 type scene struct {
 	Seed     uint64    // of everything random
-	Accounts []account // defaults to one, "prove", that is called as fast as it goes
+	Accounts []account // defaults to prover
 	Journal  int       // calls that the sandbox keeps. Defaults to its own default
 	Skew     bool      // dispatchers can be started with a clock that is wrong
 }
 
-// An account is one of CareSoft's. The sandbox has no limit for it.
+// An account is one at CareSoft or AhaChat. The sandbox has no limit for it.
 type account struct {
-	Name   string
-	Limits string // as the configuration has them
+	Provider string // defaults to caresoft
+	Name     string
+	Limits   string // as the configuration has them
+	Breaker  string // the same
+}
+
+// prover is called as fast as it goes.
+var prover = account{Name: "prove", Limits: "{per_second: 1000, concurrency: 64}"}
+
+func (a account) provider() string { return cmp.Or(a.Provider, "caresoft") }
+
+func (a account) partition() int {
+	return broker.Partition(a.provider(), a.Name, broker.DefaultPartitions)
 }
 
 const (
-	token = "prove-caresoft-token"
+	token = "prove-token"
 	oa    = "1600190000000000001"
 )
 
@@ -60,7 +73,7 @@ const (
 // close removes.
 func newStage(ctx context.Context, c scene) (_ *stage, err error) {
 	if c.Accounts == nil {
-		c.Accounts = []account{{"prove", "{per_second: 1000, concurrency: 64}"}}
+		c.Accounts = []account{prover}
 	}
 	s := &stage{random: rand.New(rand.NewPCG(c.Seed, 0)), log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	if s.dir, err = os.MkdirTemp("", "tram-prove-"); err != nil {
@@ -93,7 +106,7 @@ func newStage(ctx context.Context, c scene) (_ *stage, err error) {
 	}
 	for _, a := range c.Accounts {
 		options.Accounts = append(options.Accounts, sandbox.Account{
-			Provider: "caresoft", ID: a.Name, Token: token, OAs: []string{oa}, PerSecond: -1, PerHour: -1,
+			Provider: a.provider(), ID: a.Name, Token: token, OAs: []string{oa}, PerSecond: -1, PerHour: -1,
 		})
 	}
 	s.sandbox = sandbox.New(options)
@@ -133,14 +146,19 @@ accounts:
 `, s.broker.URL())
 	s.env = os.Environ()
 	for _, a := range accounts {
+		settings := fmt.Sprintf("{domain: %s, oa_id: %q}", a.Name, oa)
+		if a.provider() == "ahachat" {
+			settings = fmt.Sprintf("{bot_id: %q}", a.Name)
+		}
 		fmt.Fprintf(&b, `
-  - provider: caresoft
+  - provider: %s
     name: %s
-    base_url: %s/caresoft
-    settings: {domain: %s, oa_id: %q}
+    base_url: %s
+    settings: %s
     limits: %s
-`, a.Name, url, a.Name, oa, a.Limits)
-		s.env = append(s.env, "TRAM_SECRET_CARESOFT_"+strings.ToUpper(a.Name)+"_TOKEN="+token)
+    breaker: %s
+`, a.provider(), a.Name, url+"/"+a.provider(), settings, a.Limits, cmp.Or(a.Breaker, "{}"))
+		s.env = append(s.env, strings.ToUpper("TRAM_SECRET_"+a.provider()+"_"+a.Name+"_TOKEN=")+token)
 	}
 	return os.WriteFile(s.config(), []byte(b.String()), 0o600)
 }
@@ -149,7 +167,7 @@ func (s *stage) config() string { return filepath.Join(s.dir, "tram.yaml") }
 
 func (s *stage) close() {
 	for _, p := range s.running {
-		p.kill()
+		_ = p.kill()
 	}
 	if s.sandbox != nil {
 		s.sandbox.Close()
@@ -192,11 +210,12 @@ func (s *stage) start(program string, env ...string) (*process, error) {
 	return p, nil
 }
 
-// kill is kill -9.
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill() // it may be dead already
+// kill is kill -9. The process may be dead already.
+func (p *process) kill() error {
+	_ = p.cmd.Process.Kill()
 	<-p.done
 	p.log.Close()
+	return nil
 }
 
 // stop is SIGTERM, and returns when the process has ended.
@@ -258,16 +277,27 @@ func (p *process) memory(what string) (int64, error) {
 	return 0, errors.New("no " + what)
 }
 
-// cpu returns how many seconds of a core a process has used, 0 if it is gone.
-func cpu(pid int) float64 {
+// cpuOf returns how many seconds of a core a process has used, 0 if it is gone.
+func cpuOf(pid int) float64 {
 	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) < 13 {
-		return 0
+	return ticks(string(stat[bytes.LastIndexByte(stat, ')')+1:]), 11, 13) // user, system
+}
+
+// cpuOfAll returns how many seconds of a core were used on this machine.
+func cpuOfAll() float64 {
+	stat, _ := os.ReadFile("/proc/stat")
+	all, _, _ := strings.Cut(string(stat), "\n")
+	return ticks(all, 1, 4) + ticks(all, 6, 9) // user, nice, system; interrupts, stolen
+}
+
+// ticks sums fields of a line in the kernel's hundredths of a second.
+func ticks(line string, from, to int) (seconds float64) {
+	fields := strings.Fields(line)
+	for i := from; i < min(to, len(fields)); i++ {
+		n, _ := strconv.ParseFloat(fields[i], 64)
+		seconds += n / 100
 	}
-	user, _ := strconv.ParseFloat(fields[11], 64)
-	system, _ := strconv.ParseFloat(fields[12], 64)
-	return (user + system) / 100 // Linux counts in hundredths on every platform
+	return seconds
 }
 
 // alive returns an error if any of the processes has ended by itself.
