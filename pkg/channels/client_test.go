@@ -169,8 +169,6 @@ func TestDo_Failures(t *testing.T) {
 			}
 		})
 	}
-	closed := httptest.NewServer(nil)
-	closed.Close()
 	tlsServer := httptest.NewUnstartedServer(nil)
 	tlsServer.Config.ErrorLog = log.New(io.Discard, "", 0)
 	tlsServer.StartTLS()
@@ -186,7 +184,7 @@ func TestDo_Failures(t *testing.T) {
 		written bool
 	}{
 		"no such name":              {"http://no..name", FailDNS, 0, false},
-		"refused":                   {closed.URL, FailConnect, 0, false},
+		"refused":                   {"http://127.0.0.1:1", FailConnect, 0, false},
 		"http for https":            {https(raw(t, "HTTP/1.1 400 Bad Request\r\n\r\n")), FailTLS, 0, false},
 		"silent TLS handshake":      {https(serveRaw(t, silent)), FailTLS, 0, false},
 		"closed TLS handshake":      {https(serveRaw(t, func(net.Conn) {})), FailTLS, 0, false},
