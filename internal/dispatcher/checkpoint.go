@@ -23,11 +23,12 @@ type checkpoint struct {
 }
 
 // A laneMark is an account that has work, or has done what the feed has not come
-// to yet.
+// to yet, or must not be called for a while.
 type laneMark struct {
 	Provider string       `msgpack:"p"`
 	Account  string       `msgpack:"a"`
 	OddClass string       `msgpack:"x,omitempty"`
+	Silence  int64        `msgpack:"s,omitempty"` // the account must not be called before, in the broker's milliseconds
 	Queues   [3]queueMark `msgpack:"q"`
 	Open     []entryMark  `msgpack:"o,omitempty"`
 }
@@ -51,7 +52,9 @@ type entryMark struct {
 	Stats     int      `msgpack:"sc,omitempty"`
 	Records   int      `msgpack:"rc,omitempty"`
 	Warnings  []string `msgpack:"w,omitempty"`
-	RetryAtMS int64    `msgpack:"r,omitempty"`
+	RetryAtMS int64    `msgpack:"r,omitempty"` // in the broker's time
+
+	retryAt time.Time
 }
 
 // checkpointEvery bounds what a take-over has to read.
@@ -138,10 +141,15 @@ func (p *partition) forget(l *lane) {
 func (l *lane) mark(c *checkpoint) (laneMark, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.idleLocked() && l.takenLocked() <= c.Feed {
+	m := laneMark{Provider: l.key.provider, Account: l.key.account, OddClass: l.key.oddClass}
+	if l.acct != nil {
+		if until := l.acct.limiter.Silence(); until.After(time.Now()) {
+			m.Silence = l.p.clock.ms(until)
+		}
+	}
+	if l.idleLocked() && l.takenLocked() <= c.Feed && m.Silence == 0 {
 		return laneMark{}, false
 	}
-	m := laneMark{Provider: l.key.provider, Account: l.key.account, OddClass: l.key.oddClass}
 	for i := range l.queues {
 		m.Queues[i] = queueMark{Taken: l.queues[i].taken, Known: l.queues[i].known()}
 	}
@@ -150,7 +158,9 @@ func (l *lane) mark(c *checkpoint) (laneMark, bool) {
 			c.Intents = min(c.Intents, e.intentFloor)
 			c.Results = min(c.Results, e.resultFloor)
 		}
-		m.Open = append(m.Open, e.mark)
+		mark := e.mark
+		mark.RetryAtMS = l.p.clock.ms(mark.retryAt)
+		m.Open = append(m.Open, mark)
 	}
 	return m, true
 }
@@ -175,25 +185,16 @@ func (e *entry) noteMark() {
 	e.mark = entryMark{
 		Seq: e.msg.Seq, Class: e.class, Calls: e.calls, Doubt: e.doubt, Attempts: e.attempts,
 		Step: e.step.Number, Cursor: e.step.Cursor, Stats: e.stats, Records: e.records,
-		Warnings: e.warnings, RetryAtMS: unixMS(e.retryAt),
+		Warnings: e.warnings, retryAt: e.retryAt,
 	}
-}
-
-func unixMS(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
 }
 
 // entry makes the marked entry again.
-func (m *entryMark) entry(msg *broker.Stored) *entry {
+func (m *entryMark) entry(msg *broker.Stored, c clock) *entry {
 	e := newEntry(msg, m.Class)
 	e.calls, e.doubt, e.attempts = m.Calls, m.Doubt, m.Attempts
 	e.stats, e.records, e.warnings = m.Stats, m.Records, m.Warnings
 	e.step = channels.Step{Number: max(m.Step, 1), Cursor: m.Cursor}
-	if m.RetryAtMS > 0 {
-		e.retryAt = time.UnixMilli(m.RetryAtMS)
-	}
+	e.retryAt = c.local(m.RetryAtMS)
 	return e
 }

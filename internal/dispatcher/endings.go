@@ -40,6 +40,7 @@ func (x *execution) conclude(call *channels.Call, ans *channels.Answer, v channe
 	if d.state == events.StateDeferred {
 		r.RetryAtMS = now.Add(d.retryIn).UnixMilli()
 	}
+	r.SilenceMS = d.cooldown.Milliseconds()
 	if d.state == "" {
 		r.Next = v.Next
 	}
@@ -176,7 +177,7 @@ func (x *execution) store(r *ledger.Result, d decision) {
 	at, err := x.p.d.results.put(x.p.d.storing, x.p.n, x.l.key, r)
 	if err == nil && at.duplicate {
 		if r, err = x.p.d.results.get(x.p.d.storing, at.seq); err == nil {
-			d = x.e.adopt(r)
+			d = x.e.adopt(r, x.p.clock)
 		}
 	}
 	if err != nil {

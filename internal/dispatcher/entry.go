@@ -110,7 +110,7 @@ func original(m *broker.Stored) ledger.Original {
 
 // adopt makes e stand where a stored result of its newest call says, and
 // returns what follows from it.
-func (e *entry) adopt(r *ledger.Result) decision {
+func (e *entry) adopt(r *ledger.Result, c clock) decision {
 	e.attempts, e.stats, e.records, e.warnings = r.Attempt, r.Stats, r.Records, r.Warnings
 	e.step = channels.Step{Number: r.Step, Cursor: r.Cursor}
 	e.doubt = false
@@ -118,7 +118,7 @@ func (e *entry) adopt(r *ledger.Result) decision {
 	case "":
 		e.next(r.Next)
 	case events.StateDeferred:
-		e.retryAt = time.UnixMilli(r.RetryAtMS)
+		e.retryAt = c.local(r.RetryAtMS)
 		return decision{state: r.State, retryIn: time.Until(e.retryAt)}
 	}
 	return decision{state: r.State}

@@ -56,23 +56,29 @@ type intentGroup struct {
 }
 
 // claim closes the log to the owner before this one by writing a record that
-// it does not know of.
-func (l *intentLog) claim(ctx context.Context) error {
+// it does not know of. When the broker stored that tells its clock.
+func (l *intentLog) claim(ctx context.Context) (clock, error) {
 	for {
 		last, err := l.newest(ctx)
 		if err != nil {
-			return err
+			return clock{}, err
 		}
 		l.last = 0
 		if last != nil {
 			l.last = last.Seq
 		}
 		err = l.write(ctx, nil)
+		written := time.Now()
+		if err == nil {
+			if last, err = l.newest(ctx); last != nil {
+				return clock{ahead: last.Time.Sub(written)}, nil
+			}
+		}
 		if !errors.Is(err, errFenced) { // the old owner was still writing: read on
-			return err
+			return clock{}, err
 		}
 		if err := ctx.Err(); err != nil {
-			return err
+			return clock{}, err
 		}
 	}
 }

@@ -112,6 +112,14 @@ func (l *lane) configure(k *known) {
 	l.kick()
 }
 
+// silence keeps the account from being called before the given time, as the
+// owners before us were told.
+func (l *lane) silence(until time.Time) {
+	if acct := l.account(); acct != nil && until.After(time.Now()) {
+		acct.limiter.Cooldown(until)
+	}
+}
+
 // start sets a restored lane to work.
 func (l *lane) start() {
 	l.mu.Lock()

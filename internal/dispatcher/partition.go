@@ -31,6 +31,7 @@ type partition struct {
 	stopTake, stopWork context.CancelCauseFunc
 
 	wg      sync.WaitGroup // every goroutine of the partition
+	clock   clock
 	intents *intentLog
 	marks   *checkpoints
 	feed    *broker.Feed
@@ -162,7 +163,7 @@ func (p *partition) begin(m *broker.Stored, class int) *entry {
 		if h.ended() {
 			return nil
 		}
-		h.restore(e, p.d.cfg.CallTimeout+doubtMargin)
+		h.restore(e, p.d.cfg.CallTimeout+doubtMargin, p.clock)
 	}
 	return e
 }

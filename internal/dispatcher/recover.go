@@ -36,15 +36,15 @@ func (h *past) ended() bool {
 
 // restore makes e go on where the owners before us left it, unless e knows of
 // later calls than h.
-func (h *past) restore(e *entry, patience time.Duration) {
+func (h *past) restore(e *entry, patience time.Duration, c clock) {
 	if h.Last != nil && h.Last.Call >= e.calls {
-		e.adopt(h.Last)
+		e.adopt(h.Last, c)
 	}
 	if h.inDoubt() && h.Calls > 0 && h.Calls >= e.calls {
 		// Whoever made the call may be alive behind a broken network: it gets
 		// the time of a call to tell before anybody says what became of it.
 		e.doubt = true
-		e.retryAt = time.UnixMilli(h.CalledMS).Add(patience)
+		e.retryAt = c.local(h.CalledMS).Add(patience)
 	}
 	e.calls = max(e.calls, h.Calls)
 }
@@ -57,7 +57,8 @@ func (h *past) restore(e *entry, patience time.Duration) {
 //	intent without a result  → in doubt
 //	neither                  → never called
 func (p *partition) open(ctx context.Context) error {
-	if err := p.intents.claim(ctx); err != nil {
+	var err error
+	if p.clock, err = p.intents.claim(ctx); err != nil {
 		return err
 	}
 	ck, err := p.marks.read(ctx)
@@ -73,7 +74,8 @@ func (p *partition) open(ctx context.Context) error {
 	if err := p.readIntents(ctx, ck.Intents); err != nil {
 		return err
 	}
-	if err := p.readResults(ctx, ck.Results); err != nil {
+	silent, err := p.readResults(ctx, ck.Results)
+	if err != nil {
 		return err
 	}
 	p.fed.Store(ck.Feed)
@@ -81,6 +83,9 @@ func (p *partition) open(ctx context.Context) error {
 		if err := p.restoreLane(ctx, &ck.Lanes[i]); err != nil {
 			return err
 		}
+	}
+	for key, until := range silent {
+		p.lane(key).silence(until)
 	}
 	for _, l := range p.lanes { // nobody else knows the partition yet
 		l.start()
@@ -105,11 +110,23 @@ func (p *partition) readIntents(ctx context.Context, after uint64) error {
 	})
 }
 
-func (p *partition) readResults(ctx context.Context, after uint64) error {
-	return p.reader.Replay(ctx, broker.Results, broker.ResultFilter(p.n), after+1, func(m *broker.Stored) error {
-		r, err := ledger.DecodeResult(m.Data)
+// readResults notes what the results after a position tell of requests, and
+// returns until when they silence accounts.
+func (p *partition) readResults(ctx context.Context, after uint64) (silent map[laneKey]time.Time, err error) {
+	silent = make(map[laneKey]time.Time)
+	err = p.reader.Replay(ctx, broker.Results, broker.ResultFilter(p.n), after+1, func(m *broker.Stored) error {
+		r, err := storedResult(m)
 		if err != nil {
 			return fmt.Errorf("read result at %d: %w", m.Seq, err)
+		}
+		if r.SilenceMS > 0 {
+			_, provider, account, err := broker.ParseResult(m.Subject)
+			if err != nil {
+				return err
+			}
+			key := laneKey{provider: provider, account: account}
+			until := p.clock.local(m.Time.UnixMilli() + r.SilenceMS)
+			silent[key] = slices.MaxFunc([]time.Time{silent[key], until}, time.Time.Compare)
 		}
 		h := p.pastOf(r.Seq)
 		h.Calls = max(h.Calls, r.Call)
@@ -120,6 +137,7 @@ func (p *partition) readResults(ctx context.Context, after uint64) error {
 		p.d.sawResult(m.Seq)
 		return nil
 	})
+	return silent, err
 }
 
 func (p *partition) pastOf(seq uint64) *past {
@@ -138,6 +156,7 @@ func (p *partition) restoreLane(ctx context.Context, m *laneMark) error {
 	for i, q := range m.Queues {
 		l.queues[i].taken, l.queues[i].head, l.queues[i].skipped = q.Taken, q.Taken, q.Known
 	}
+	l.silence(p.clock.local(m.Silence))
 	slices.SortFunc(m.Open, func(a, b entryMark) int { return cmp.Compare(a.Seq, b.Seq) }) // for the order keys
 	for i := range m.Open {
 		mark := &m.Open[i]
@@ -154,9 +173,9 @@ func (p *partition) restoreLane(ctx context.Context, m *laneMark) error {
 		if err != nil {
 			return fmt.Errorf("read request %d: %w", mark.Seq, err)
 		}
-		e := mark.entry(msg)
+		e := mark.entry(msg, p.clock)
 		if h != nil {
-			h.restore(e, p.d.cfg.CallTimeout+doubtMargin)
+			h.restore(e, p.d.cfg.CallTimeout+doubtMargin, p.clock)
 		}
 		e.noteMark()
 		l.open[mark.Seq] = e

@@ -84,11 +84,11 @@ func (s *resultStore) publish(ctx context.Context, m *nats.Msg) (*jetstream.PubA
 	}
 }
 
-// get reads the result at sequence seq of RESULTS.
+// get reads the result at sequence seq of RESULTS, see storedResult.
 func (s *resultStore) get(ctx context.Context, seq uint64) (*ledger.Result, error) {
 	m, err := s.reader.Get(ctx, broker.Results, seq)
 	if err != nil {
 		return nil, fmt.Errorf("read result: %w", err)
 	}
-	return ledger.DecodeResult(m.Data)
+	return storedResult(m)
 }

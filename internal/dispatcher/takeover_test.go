@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/ledger"
 	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
 	"github.com/tramhq/tram/pkg/ratelimit"
@@ -190,6 +191,71 @@ func TestWhatHasEndedOutlivesASecondTakeOver(t *testing.T) {
 	r.ends(1, 2)
 	if twice := r.desk.twice(); twice != nil {
 		t.Errorf("called twice: %s", twice)
+	}
+}
+
+func TestASilenceOutlivesATakeOver(t *testing.T) {
+	const told = 3 * time.Second
+	refuse := func(r *rig) {
+		r.desk.answer = func(int, call) (int, channels.Verdict) {
+			if len(r.desk.calls) > 1 { // the desk is locked
+				return 200, channels.Verdict{Class: channels.OK}
+			}
+			return 429, channels.Verdict{Class: channels.Throttled, Reason: "rate_limited", Cooldown: told.Milliseconds()}
+		}
+	}
+	refused := func(r *rig) func() bool { return func() bool { return len(r.results()[1]) > 0 } }
+	judge := func(t *testing.T, r *rig) {
+		t.Helper()
+		r.send("shop", events.Normal, "2", nil) // a request that was never refused must wait, too
+		r.start(nil)
+		r.ends(1, 2)
+		calls := r.desk.made()
+		if waited := calls[1].at.Sub(calls[0].at); waited < told {
+			t.Errorf("called again after %s, was told to wait %s", waited, told)
+		}
+		if twice := r.desk.twice(); len(calls) != 3 || len(twice) != 1 {
+			t.Errorf("%d calls, %q of them twice, want the refused one alone to be repeated", len(calls), twice)
+		}
+	}
+	t.Run("stopped", func(t *testing.T) {
+		r := newRig(t)
+		refuse(r)
+		stop := r.start(nil)
+		r.send("shop", events.Normal, "1", nil)
+		r.eventually(5*time.Second, func() string {
+			if refused(r)() {
+				return ""
+			}
+			return "not refused yet"
+		})
+		stop()
+		judge(t, r)
+	})
+	t.Run("cut off", func(t *testing.T) {
+		r := newRig(t)
+		refuse(r)
+		defer r.cutOff(nil, refused(r), func() { r.send("shop", events.Normal, "1", nil) })()
+		judge(t, r)
+	})
+}
+
+func TestTimesAreLeftInTheBrokersTime(t *testing.T) {
+	now := time.Now().Truncate(time.Millisecond)
+	left := clock{ahead: 2 * time.Second}.ms(now.Add(time.Minute)) // by an owner who is two seconds late
+	if got := (clock{ahead: -2 * time.Second}).local(left); !got.Equal(now.Add(time.Minute + 4*time.Second)) {
+		t.Errorf("an owner who is two seconds early reads %s from now, want 1m4s", got.Sub(now))
+	}
+	if (clock{ahead: time.Second}).ms(time.Time{}) != 0 || !(clock{ahead: time.Second}).local(0).IsZero() {
+		t.Error("no time has become one")
+	}
+	data, err := ledger.EncodeResult(&ledger.Result{AtMS: 5000, RetryAtMS: 7000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := storedResult(&broker.Stored{Data: data, Time: now})
+	if err != nil || r.RetryAtMS != now.Add(2*time.Second).UnixMilli() {
+		t.Errorf("got %d, %v, want two seconds after it was stored", r.RetryAtMS, err)
 	}
 }
 

@@ -58,6 +58,14 @@ func (g *gate) Cooldown(until time.Time) {
 	}
 }
 
+// Silence returns until when nothing passes at all, because of a cool-down or
+// of a usage that has stopped it. A time that is over means nothing.
+func (g *gate) Silence() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return latest(g.silent, g.stopped)
+}
+
 // Usage takes a reading of how much of its allowance the provider says is used:
 // the rate falls linearly from 80 percent on and stops at 90. A stop lasts for
 // regain, or a minute where the provider gives no time, or until a better

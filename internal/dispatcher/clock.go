@@ -1,0 +1,41 @@
+package dispatcher
+
+import (
+	"time"
+
+	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/ledger"
+)
+
+// A clock translates times between this process's clock and the broker's. What
+// one owner of a partition leaves to the next is in the broker's time: hosts
+// need not agree about the time of day.
+type clock struct {
+	ahead time.Duration // of the broker
+}
+
+// ms returns t in the broker's milliseconds; zero stays zero.
+func (c clock) ms(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Add(c.ahead).UnixMilli()
+}
+
+// local returns when it is ms by the broker's clock; zero stays zero.
+func (c clock) local(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).Add(-c.ahead)
+}
+
+// storedResult reads a result, with the time of its next try in the broker's
+// time: counted from when it was stored, as its owner counted from AtMS.
+func storedResult(m *broker.Stored) (*ledger.Result, error) {
+	r, err := ledger.DecodeResult(m.Data)
+	if err == nil && r.RetryAtMS > 0 {
+		r.RetryAtMS += m.Time.UnixMilli() - r.AtMS
+	}
+	return r, err
+}
