@@ -44,8 +44,8 @@ type Result struct {
 	Warnings  []string `msgpack:"warnings,omitempty"`
 	RetryAtMS int64    `msgpack:"retry_at,omitempty"`
 	SilenceMS int64    `msgpack:"silence,omitempty"` // from AtMS on, in which the account must not be called
-	Next      string   `msgpack:"next,omitempty"`  // cursor of the step that follows
-	Stats     int      `msgpack:"stats,omitempty"` // events of all steps so far
+	Next      string   `msgpack:"next,omitempty"`    // cursor of the step that follows
+	Stats     int      `msgpack:"stats,omitempty"`   // events of all steps so far
 	Records   int      `msgpack:"records,omitempty"`
 
 	// Parse says that Answer was judged OK, so that it holds events.
