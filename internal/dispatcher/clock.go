@@ -9,9 +9,16 @@ import (
 
 // A clock translates times between this process's clock and the broker's. What
 // one owner of a partition leaves to the next is in the broker's time: hosts
-// need not agree about the time of day.
+// need not agree about the time of day. All its times say "not before", so where
+// a translation is not exact it is late, never early.
 type clock struct {
-	ahead time.Duration // of the broker
+	least, most time.Duration // that the broker is ahead
+}
+
+// readClock returns the clock of a broker that stored something at the given
+// time of its own, between begun and ended of ours.
+func readClock(stored, begun, ended time.Time) clock {
+	return clock{least: stored.Sub(ended), most: stored.Sub(begun)}
 }
 
 // ms returns t in the broker's milliseconds; zero stays zero.
@@ -19,7 +26,7 @@ func (c clock) ms(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
 	}
-	return t.Add(c.ahead).UnixMilli()
+	return t.Add(c.most + time.Millisecond - time.Nanosecond).UnixMilli()
 }
 
 // local returns when it is ms by the broker's clock; zero stays zero.
@@ -27,7 +34,7 @@ func (c clock) local(ms int64) time.Time {
 	if ms == 0 {
 		return time.Time{}
 	}
-	return time.UnixMilli(ms).Add(-c.ahead)
+	return time.UnixMilli(ms).Add(-c.least)
 }
 
 // storedResult reads a result, with the time of its next try in the broker's

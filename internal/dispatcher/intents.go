@@ -67,11 +67,12 @@ func (l *intentLog) claim(ctx context.Context) (clock, error) {
 		if last != nil {
 			l.last = last.Seq
 		}
+		begun := time.Now()
 		err = l.write(ctx, nil)
-		written := time.Now()
+		ended := time.Now()
 		if err == nil {
 			if last, err = l.newest(ctx); last != nil {
-				return clock{ahead: last.Time.Sub(written)}, nil
+				return readClock(last.Time, begun, ended), nil
 			}
 		}
 		if !errors.Is(err, errFenced) { // the old owner was still writing: read on

@@ -242,11 +242,18 @@ func TestASilenceOutlivesATakeOver(t *testing.T) {
 
 func TestTimesAreLeftInTheBrokersTime(t *testing.T) {
 	now := time.Now().Truncate(time.Millisecond)
-	left := clock{ahead: 2 * time.Second}.ms(now.Add(time.Minute)) // by an owner who is two seconds late
-	if got := (clock{ahead: -2 * time.Second}).local(left); !got.Equal(now.Add(time.Minute + 4*time.Second)) {
-		t.Errorf("an owner who is two seconds early reads %s from now, want 1m4s", got.Sub(now))
+	const slow = 100 * time.Millisecond // is how long the broker's answer takes, the one that tells the time
+	clockAhead := func(by time.Duration) clock { return readClock(now.Add(by), now, now.Add(slow)) }
+
+	left := clockAhead(2 * time.Second).ms(now.Add(time.Minute)) // by an owner who is two seconds late
+	got := clockAhead(-2 * time.Second).local(left)
+	if late := got.Sub(now.Add(time.Minute + 4*time.Second)); late < 0 || late > slow {
+		t.Errorf("an owner who is two seconds early reads %s from now, want 1m4s and not before", got.Sub(now))
 	}
-	if (clock{ahead: time.Second}).ms(time.Time{}) != 0 || !(clock{ahead: time.Second}).local(0).IsZero() {
+	if got := clockAhead(0).local(clockAhead(0).ms(now.Add(time.Nanosecond))); got.Before(now.Add(time.Nanosecond)) {
+		t.Error("a time has become earlier by being rounded")
+	}
+	if c := clockAhead(time.Second); c.ms(time.Time{}) != 0 || !c.local(0).IsZero() {
 		t.Error("no time has become one")
 	}
 	data, err := ledger.EncodeResult(&ledger.Result{AtMS: 5000, RetryAtMS: 7000})
