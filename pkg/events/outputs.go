@@ -164,3 +164,15 @@ type Record struct {
 	Page      int               `msgpack:"page" json:"page"`
 	FetchedMS int64             `msgpack:"fetched_at_ms" json:"fetched_at_ms"`
 }
+
+// LaneState says whether an account is called, and if not why.
+type LaneState string
+
+const (
+	LaneWorking           LaneState = "working"            // called, when there is something to do
+	LanePaused            LaneState = "paused"             // by an operator, until an operator resumes it
+	LaneCredentialRefused LaneState = "credential_refused" // until another credential is configured, or an operator resumes it
+	LaneBreakerOpen       LaneState = "breaker_open"       // the provider fails: not called at all
+	LaneBreakerProbing    LaneState = "breaker_probing"    // the next call shows whether the provider still fails
+	LaneSilenced          LaneState = "silenced"           // the provider has told how long it wants no call
+)

@@ -1,0 +1,31 @@
+package ledger
+
+import "github.com/tramhq/tram/pkg/events"
+
+// LaneIdle is a lane that would work if it had anything to do. Events call it
+// [events.LaneWorking]: they tell what holds an account back.
+const LaneIdle events.LaneState = "idle"
+
+// A Lane is how one account stands in the dispatcher that owns it. All times
+// are unix milliseconds by that dispatcher's clock.
+type Lane struct {
+	Provider  string           `json:"provider"`
+	Account   string           `json:"account"`
+	Partition int              `json:"partition"`
+	Owner     string           `json:"owner"` // id of the dispatcher
+	State     events.LaneState `json:"state"`
+	Why       string           `json:"why,omitempty"`      // a few words for a person
+	SinceMS   int64            `json:"since_ms,omitempty"` // in this state; 0: for as long as the lane is here
+	UntilMS   int64            `json:"until_ms,omitempty"` // not called before; 0: nobody knows
+
+	InFlight       int     `json:"in_flight"`       // requests being executed
+	Concurrency    int     `json:"concurrency"`     // how many may be at the moment
+	MaxConcurrency int     `json:"max_concurrency"` // and at most, as configured
+	Open           int     `json:"open"`            // requests begun and not ended, those in flight included
+	UsagePercent   float64 `json:"usage_percent,omitempty"`
+
+	// By class, in the order of [events.Classes].
+	Queued [3]int    `json:"queued"` // read and not begun
+	Behind [3]bool   `json:"behind"` // more wait in the stream than are read
+	Head   [3]uint64 `json:"head"`   // what waits in the stream comes after this sequence
+}
