@@ -52,6 +52,7 @@ type entryMark struct {
 	Stats     int      `msgpack:"sc,omitempty"`
 	Records   int      `msgpack:"rc,omitempty"`
 	Warnings  []string `msgpack:"w,omitempty"`
+	Prev      uint64   `msgpack:"p,omitempty"` // sequence in RESULTS of the newest result
 	RetryAtMS int64    `msgpack:"r,omitempty"` // in the broker's time
 
 	retryAt time.Time
@@ -185,7 +186,7 @@ func (e *entry) noteMark() {
 	e.mark = entryMark{
 		Seq: e.msg.Seq, Class: e.class, Calls: e.calls, Doubt: e.doubt, Attempts: e.attempts,
 		Step: e.step.Number, Cursor: e.step.Cursor, Stats: e.stats, Records: e.records,
-		Warnings: e.warnings, retryAt: e.retryAt,
+		Warnings: e.warnings, Prev: e.prev, retryAt: e.retryAt,
 	}
 }
 
@@ -193,7 +194,7 @@ func (e *entry) noteMark() {
 func (m *entryMark) entry(msg *broker.Stored, c clock) *entry {
 	e := newEntry(msg, m.Class)
 	e.calls, e.doubt, e.attempts = m.Calls, m.Doubt, m.Attempts
-	e.stats, e.records, e.warnings = m.Stats, m.Records, m.Warnings
+	e.stats, e.records, e.warnings, e.prev = m.Stats, m.Records, m.Warnings, m.Prev
 	e.step = channels.Step{Number: max(m.Step, 1), Cursor: m.Cursor}
 	e.retryAt = c.local(m.RetryAtMS)
 	return e

@@ -23,6 +23,9 @@ func (x *execution) conclude(call *channels.Call, ans *channels.Answer, v channe
 	if d.parse && e.req.Kind != events.KindSend {
 		if err := x.count(ans); err != nil {
 			d.unreadable(err.Error(), ans.Status)
+			if x.stack != "" {
+				d.why.Reason = ReasonPanic
+			}
 		} else if last := lastPage(e.req, e.step); last && d.state == "" {
 			d.state = success(e.req.Kind)
 		}
@@ -174,6 +177,7 @@ func (x *execution) notCalled(detail string) {
 // when the partition has gone to another owner: it is what happened. Where a
 // result of the same call stands already, that one holds.
 func (x *execution) store(r *ledger.Result, d decision) {
+	r.Stack = x.stack
 	at, err := x.p.d.results.put(x.p.d.storing, x.p.n, x.l.key, r)
 	if err == nil && at.duplicate {
 		if r, err = x.p.d.results.get(x.p.d.storing, at.seq); err == nil {
@@ -185,6 +189,7 @@ func (x *execution) store(r *ledger.Result, d decision) {
 		x.p.fail(err)
 		return
 	}
+	x.e.prev = at.seq
 	x.p.d.sawResult(at.seq)
 	x.decision = d
 }

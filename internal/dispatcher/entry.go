@@ -24,6 +24,7 @@ type entry struct {
 	stats    int // events told so far, over all steps
 	records  int
 	warnings []string
+	prev     uint64 // sequence in RESULTS of the newest result
 
 	retryAt time.Time // not before
 	doubt   bool      // an owner before us died in its last call
@@ -95,7 +96,7 @@ func (e *entry) result(now time.Time) *ledger.Result {
 		Seq: e.msg.Seq, Call: e.calls, Attempt: e.attempts,
 		Step: e.step.Number, Cursor: e.step.Cursor,
 		Request: original(e.msg), AtMS: now.UnixMilli(),
-		Stats: e.stats, Records: e.records, Warnings: e.warnings,
+		Stats: e.stats, Records: e.records, Warnings: e.warnings, Prev: e.prev,
 	}
 }
 

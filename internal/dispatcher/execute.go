@@ -3,10 +3,7 @@ package dispatcher
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"time"
-
-	"github.com/sony/gobreaker/v2"
 
 	"github.com/tramhq/tram/internal/ledger"
 	"github.com/tramhq/tram/pkg/channels"
@@ -21,9 +18,8 @@ import (
 func (p *partition) execute(l *lane, e *entry) {
 	x := &execution{p: p, l: l, e: e, acct: l.account()}
 	defer l.settleExecution(x)
-	var breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
 	if x.acct != nil {
-		x.known, breaker = x.acct.state()
+		x.known = x.acct.state()
 	}
 
 	if !x.check() {
@@ -42,7 +38,7 @@ func (p *partition) execute(l *lane, e *entry) {
 		x.endUncalled(reason)
 		return
 	}
-	done, err := breaker.Allow()
+	done, err := x.acct.breaker.allow(time.Now())
 	if err != nil { // it opened since we were picked
 		x.decision = decision{state: events.StateDeferred}
 		return
@@ -61,6 +57,10 @@ func (p *partition) execute(l *lane, e *entry) {
 		x.end(events.StateExpired, events.Why{Reason: reason, Detail: overDetail(reason)}, "")
 		return
 	}
+	if x.acct.stopped() {
+		x.notCalled("the account was paused")
+		return
+	}
 	if !p.mayCall() {
 		x.notCalled("the lease of the partition is running out")
 		return
@@ -68,7 +68,6 @@ func (p *partition) execute(l *lane, e *entry) {
 	ctx, cancel := context.WithTimeout(p.work, p.d.cfg.CallTimeout)
 	ans := p.d.cfg.Client.Do(ctx, &x.known.Account.Account, call)
 	cancel()
-	x.redact(ans)
 	verdict = x.judge(ans)
 	x.conclude(call, ans, verdict)
 }
@@ -81,8 +80,9 @@ type execution struct {
 	acct     *account // nil: none is configured
 	known    *known   // as it was configured when the execution began
 	decision decision
-	passed   bool // the limiter, or needs it no more
-	lost     bool // the partition is no longer ours: the entry is the new owner's
+	passed   bool   // the limiter, or needs it no more
+	lost     bool   // the partition is no longer ours: the entry is the new owner's
+	stack    string // of the provider package's panic, if it did
 }
 
 // pass says, once, that the limiter has nothing to do with x any more.
@@ -188,39 +188,34 @@ func (x *execution) commit() bool {
 	return true
 }
 
-// redact takes secrets out of an answer that is one itself. What a provider
-// package fails to redact is not kept at all.
-func (x *execution) redact(ans *channels.Answer) {
-	p, ok := x.known.provider.(channels.Redactor)
-	if !ok {
-		return
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			x.panicked("redact", r)
-			ans.Body = nil
-		}
-	}()
-	ans.Body = p.Redact(x.e.req, x.e.step, ans.Body)
-}
-
-// judge asks the provider package what ans means. A panic there must not take
-// anything else down, and says nothing about whether the call was carried out.
+// judge asks the provider package what ans means, after it has taken secrets
+// out of an answer that is one itself. A panic there must not take anything else
+// down, and says nothing about whether the call was carried out.
 func (x *execution) judge(ans *channels.Answer) (v channels.Verdict) {
+	redacted := false
 	defer func() {
 		if r := recover(); r != nil {
 			x.panicked("judge", r)
 			v = channels.Verdict{Class: channels.Ambiguous, Reason: ReasonPanic,
 				Detail: "the provider package could not judge the answer"}
+			if !redacted { // what may be a secret is not kept at all
+				ans.Body = nil
+			}
 		}
 	}()
+	if p, ok := x.known.provider.(channels.Redactor); ok {
+		ans.Body = p.Redact(x.e.req, x.e.step, ans.Body)
+	}
+	redacted = true
 	return x.known.provider.Judge(&x.known.Account.Account, x.e.req, x.e.step, ans)
 }
 
 // breakerError is what the account's breaker makes of a verdict.
 func (x *execution) breakerError(v channels.Verdict) error {
 	switch {
-	case v.Class == "" || v.Class == channels.Throttled:
+	case v.Class == "":
+		return errNoCall
+	case v.Class == channels.Throttled:
 		return errNoVerdict
 	case v.ProviderFault:
 		return errProviderFault
@@ -229,6 +224,7 @@ func (x *execution) breakerError(v channels.Verdict) error {
 }
 
 func (x *execution) panicked(where string, r any) {
+	x.stack = ledger.Stack()
 	x.p.log.Error("panic in a provider package", "provider", x.l.key.provider, "in", where,
-		"seq", x.e.msg.Seq, "panic", fmt.Sprintf("%T", r), "stack", string(debug.Stack()))
+		"seq", x.e.msg.Seq, "panic", fmt.Sprintf("%T", r), "stack", x.stack)
 }

@@ -23,8 +23,9 @@ const doubtMargin = time.Second
 type past struct {
 	Seq      uint64         `msgpack:"s"`
 	Calls    int            `msgpack:"n"`
-	CalledMS int64          `msgpack:"t,omitempty"` // when the intent of the newest call was stored
-	Last     *ledger.Result `msgpack:"l,omitempty"` // of the newest call that has one, as far as adopt needs it
+	CalledMS int64          `msgpack:"t,omitempty"`  // when the intent of the newest call was stored
+	Last     *ledger.Result `msgpack:"l,omitempty"`  // of the newest call that has one, as far as adopt needs it
+	LastSeq  uint64         `msgpack:"ls,omitempty"` // of Last in RESULTS
 }
 
 // inDoubt reports whether the newest call has no result.
@@ -39,6 +40,7 @@ func (h *past) ended() bool {
 func (h *past) restore(e *entry, patience time.Duration, c clock) {
 	if h.Last != nil && h.Last.Call >= e.calls {
 		e.adopt(h.Last, c)
+		e.prev = h.LastSeq
 	}
 	if h.inDoubt() && h.Calls > 0 && h.Calls >= e.calls {
 		// Whoever made the call may be alive behind a broken network: it gets
@@ -119,6 +121,9 @@ func (p *partition) readResults(ctx context.Context, after uint64) (silent map[l
 		if err != nil {
 			return fmt.Errorf("read result at %d: %w", m.Seq, err)
 		}
+		if r.Resolved { // it tells of no call, and its request had ended
+			return nil
+		}
 		if r.SilenceMS > 0 {
 			_, provider, account, err := broker.ParseResult(m.Subject)
 			if err != nil {
@@ -132,7 +137,7 @@ func (p *partition) readResults(ctx context.Context, after uint64) (silent map[l
 		h.Calls = max(h.Calls, r.Call)
 		if h.Last == nil || r.Call >= h.Last.Call {
 			r.Request, r.Answer, r.Why = ledger.Original{}, nil, events.Why{}
-			h.Last = r
+			h.Last, h.LastSeq = r, m.Seq
 		}
 		p.d.sawResult(m.Seq)
 		return nil

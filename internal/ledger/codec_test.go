@@ -28,6 +28,7 @@ func fullResult() *ledger.Result {
 		State: events.StateDone, Why: events.Why{Class: "retry", Reason: "busy", HTTPStatus: 503, ProviderCode: "-1"},
 		Evidence: events.Strong, AtMS: 1_763_000_000_200, MessageID: "m-1", Warnings: []string{"w"},
 		RetryAtMS: 1, Next: "n", Stats: 7, Records: 1, Parse: true, Dead: ledger.DeadAnswer,
+		Prev: 1 << 41, Stack: "provider.Parse (parse.go:7)\n", Resolved: true,
 	}
 }
 
@@ -36,6 +37,7 @@ func fullDeadLetter() *ledger.DeadLetter {
 	return &ledger.DeadLetter{
 		Group: ledger.DeadUnknown, Seq: r.Seq, Request: r.Request, State: events.StateUnknown,
 		Why: r.Why, Attempt: 2, Call: 3, AtMS: r.AtMS, Answer: r.Answer,
+		Stack: r.Stack, Attempts: []ledger.Attempt{{Call: 2, Step: 1, AtMS: 5, State: events.StateDeferred}, ledger.AttemptOf(r)}, Missing: "aged out",
 	}
 }
 

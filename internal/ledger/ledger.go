@@ -4,6 +4,8 @@
 package ledger
 
 import (
+	"strings"
+
 	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
 )
@@ -52,6 +54,15 @@ type Result struct {
 	Parse bool `msgpack:"parse,omitempty"`
 	// Dead names the dead-letter group that the request goes to; "" is none.
 	Dead DeadGroup `msgpack:"dead,omitempty"`
+
+	// Prev is the sequence in RESULTS of the result before this one of the same
+	// request, 0 if there is none or the dispatcher does not know it.
+	Prev  uint64 `msgpack:"prev,omitempty"`
+	Stack string `msgpack:"stack,omitempty"` // of a provider package that panicked, see [Stack]
+
+	// Resolved says that no call led to this: an operator has found out what
+	// became of a request that had ended as unknown.
+	Resolved bool `msgpack:"resolved,omitempty"`
 }
 
 // Original is a message of REQUESTS as it was published.
@@ -83,4 +94,39 @@ type DeadLetter struct {
 	Call    int              `msgpack:"call"`
 	AtMS    int64            `msgpack:"at"`
 	Answer  *channels.Answer `msgpack:"answer,omitempty"` // its body cut to a head
+	Stack   string           `msgpack:"stack,omitempty"`  // of a provider package that panicked
+
+	// Attempts are the calls of the request, the last one last. Where the
+	// numbers of two that follow each other leave a gap, those between are left
+	// out. If the first is not number 1, Missing says why.
+	Attempts []Attempt `msgpack:"attempts,omitempty"`
+	Missing  string    `msgpack:"missing,omitempty"`
+}
+
+// An Attempt is one call of a request as a dead letter tells it, without its
+// answer's body.
+type Attempt struct {
+	Call   int          `msgpack:"call"`
+	Step   int          `msgpack:"step"`
+	AtMS   int64        `msgpack:"at"`              // when the call began, or was given up uncalled
+	TookUS int64        `msgpack:"took,omitempty"`  // microseconds
+	State  events.State `msgpack:"state,omitempty"` // "": the step was done, and the request went on
+	Why    events.Why   `msgpack:"why"`             // its texts cut to 512 bytes each
+}
+
+// maxAttemptText bounds each text of an attempt, in bytes.
+const maxAttemptText = 512
+
+// AttemptOf returns the call of r as a dead letter tells it.
+func AttemptOf(r *Result) Attempt {
+	a := Attempt{Call: r.Call, Step: r.Step, AtMS: r.AtMS, State: r.State, Why: r.Why}
+	if r.Answer != nil {
+		a.AtMS, a.TookUS, a.Why.HTTPStatus = r.Answer.StartedMS, r.Answer.TookUS, r.Answer.Status
+	}
+	for _, text := range []*string{&a.Why.Detail, &a.Why.ProviderCode, &a.Why.ProviderText} {
+		if len(*text) > maxAttemptText {
+			*text = strings.ToValidUTF8((*text)[:maxAttemptText], "") + "…"
+		}
+	}
+	return a
 }
