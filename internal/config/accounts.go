@@ -9,6 +9,7 @@ import (
 
 	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
+	"github.com/tramhq/tram/pkg/ratelimit"
 )
 
 // account validates one account and fetches its contract from its provider.
@@ -53,13 +54,20 @@ func (v *validator) limits(l Limits, p channels.Provider, key string) {
 	if p == nil {
 		return // and its limits with it
 	}
-	rate := l.Rate()
-	if len(rate.Windows) == 0 {
+	if len(l.Rate().Windows) == 0 {
 		v.add(key, "must have one of per_second, per_minute, per_hour and per_day, since %s has no default", p.Name())
-	} else if err := rate.Validate(); err != nil {
-		for problem := range strings.SplitSeq(err.Error(), "\n") {
-			v.add(key, "cannot hold: %s", problem)
-		}
+		return
+	}
+	v.rate(l.Rate(), key)
+}
+
+func (v *validator) rate(rate ratelimit.Limits, key string) {
+	err := rate.Validate()
+	if err == nil {
+		return
+	}
+	for problem := range strings.SplitSeq(err.Error(), "\n") {
+		v.add(key, "cannot hold: %s", problem)
 	}
 }
 

@@ -32,6 +32,7 @@ type Config struct {
 	HTTP       HTTP       `yaml:"http"`
 	Log        Log        `yaml:"log"`
 	Accounts   []Account  `yaml:"accounts"`
+	Groups     []Group    `yaml:"groups"`
 }
 
 // NATS is the broker to join. `tram up` brings its own and does not read it.
@@ -125,6 +126,7 @@ type Account struct {
 	Breaker     Breaker            `yaml:"breaker"`
 	OnAmbiguous events.OnAmbiguous `yaml:"on_ambiguous"` // for sends that do not say. Defaults to hold
 
+	Group    string                     `yaml:"-"` // that it is in, "" if none
 	Secrets  map[string]channels.Secret `yaml:"-"`
 	Contract events.Contract            `yaml:"-"`
 }
@@ -134,30 +136,51 @@ func (a *Account) Channel() *channels.Account {
 	return &channels.Account{Provider: a.Provider, Name: a.Name, BaseURL: a.BaseURL, Settings: a.Settings, Secrets: a.Secrets}
 }
 
-// Limits bounds the calls of one account. All windows hold at once, over any
-// span of time; one that is left out does not exist.
+// Limits bounds the calls of one account.
 type Limits struct {
 	PerSecond   Calls `yaml:"per_second"`
 	PerMinute   Calls `yaml:"per_minute"`
 	PerHour     Calls `yaml:"per_hour"`
 	PerDay      Calls `yaml:"per_day"`
-	Burst       Calls `yaml:"burst"`       // calls that the shortest window lets start at once, a part of its number. Defaults to 1, or a fiftieth of a window of a minute or more
+	Burst       Calls `yaml:"burst"`
 	Concurrency Calls `yaml:"concurrency"` // calls under way at once. Defaults to 16
 }
 
 // Rate returns the windows of l.
 func (l Limits) Rate() ratelimit.Limits {
+	return Windows{l.PerSecond, l.PerMinute, l.PerHour, l.PerDay, l.Burst}.Rate()
+}
+
+// A Group is a limit that several accounts share, beside those of their own.
+type Group struct {
+	Name     string   `yaml:"name"`
+	Accounts []string `yaml:"accounts"` // provider/name, or provider/* for all of a provider
+	Limits   Windows  `yaml:"limits"`
+}
+
+// Windows are limits that all hold at once, over any span of time; one that is
+// left out does not exist.
+type Windows struct {
+	PerSecond Calls `yaml:"per_second"`
+	PerMinute Calls `yaml:"per_minute"`
+	PerHour   Calls `yaml:"per_hour"`
+	PerDay    Calls `yaml:"per_day"`
+	Burst     Calls `yaml:"burst"` // calls that the shortest window lets start at once, a part of its number. Defaults to 1, or a fiftieth of a window of a minute or more
+}
+
+// Rate returns w as the limiter takes it.
+func (w Windows) Rate() ratelimit.Limits {
 	var r ratelimit.Limits
-	for _, w := range []struct {
+	for _, each := range []struct {
 		calls Calls
 		per   time.Duration
-	}{{l.PerSecond, time.Second}, {l.PerMinute, time.Minute}, {l.PerHour, time.Hour}, {l.PerDay, day}} {
-		if w.calls == 0 {
+	}{{w.PerSecond, time.Second}, {w.PerMinute, time.Minute}, {w.PerHour, time.Hour}, {w.PerDay, day}} {
+		if each.calls == 0 {
 			continue
 		}
-		window := ratelimit.Window{Limit: int(w.calls), Per: w.per}
+		window := ratelimit.Window{Limit: int(each.calls), Per: each.per}
 		if len(r.Windows) == 0 {
-			window.Burst = int(l.Burst)
+			window.Burst = int(w.Burst)
 		}
 		r.Windows = append(r.Windows, window)
 	}

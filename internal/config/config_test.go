@@ -127,6 +127,10 @@ accounts:
     limits: {per_minute: 60, burst: 5, concurrency: 2}
     breaker: {min_calls: 4, ratio: 0.25, window: 1m, open: 1s}
     on_ambiguous: resend
+groups:
+  - name: app
+    accounts: [shop/*]
+    limits: {per_hour: 100}
 `, append(env, "NATS_PASSWORD="+canary)...)
 	if err != nil {
 		t.Fatal(err)
@@ -137,6 +141,9 @@ accounts:
 	a := c.Accounts[0]
 	if a.Limits != (Limits{PerMinute: 60, Burst: 5, Concurrency: 2}) || a.OnAmbiguous != events.Resend || a.BaseURL != "http://127.0.0.1:8080/shop" {
 		t.Errorf("account: got %+v", a)
+	}
+	if a.Group != "app" || len(c.Groups) != 1 || c.Groups[0].Limits != (Windows{PerHour: 100}) {
+		t.Errorf("groups: got %+v, and the account in %q", c.Groups, a.Group)
 	}
 	if c.NATS.Password.Reveal() != canary {
 		t.Error("the broker's password was not read")
@@ -222,6 +229,15 @@ func TestParse_faults(t *testing.T) {
 		{"absurd", account("    limits: {per_second: 1000000}"), "accounts[0].limits cannot hold: 1000000 per second: more than 100000 per second is surely a mistake"},
 		{"burst", account("    limits: {per_hour: 10, burst: 6}"), "accounts[0].limits cannot hold: 10 per hour: burst 6 leaves only 5"},
 		{"breaker", account("    breaker: {ratio: 2}"), "accounts[0].breaker.ratio must be above 0 and not above 1, it is 2"},
+		{"group name", minimal + "groups: [{name: a.b, accounts: [shop/main], limits: {per_second: 5}}]", `groups[0].name must be 1 to 64 of the characters`},
+		{"group twice", minimal + "groups:\n  - {name: a, accounts: [shop/main], limits: {per_second: 5}}\n  - {name: a, accounts: [shop/main], limits: {per_second: 5}}", "groups[1].name is a, and so is that of groups[0]"},
+		{"group without limit", minimal + "groups:\n  - {name: a, accounts: [shop/main]}", "groups[0].limits must have one of per_second, per_minute, per_hour and per_day"},
+		{"group without accounts", minimal + "groups:\n  - {name: a, limits: {per_second: 5}}", "groups[0].accounts must name the accounts that share the limit"},
+		{"group of an unknown account", minimal + "groups:\n  - name: a\n    accounts:\n      - shop/mian\n    limits: {per_second: 5}", `line 9: groups[0].accounts[0] must be an account of this file, as provider/name, it is "shop/mian": did you mean shop/main?`},
+		{"group of nobody", minimal + "groups:\n  - {name: a, accounts: [facebook/*], limits: {per_second: 5}}", `groups[0].accounts[0] is "facebook/*", and there is no account at that provider`},
+		{"two groups", minimal + "groups:\n  - {name: a, accounts: [shop/main], limits: {per_second: 5}}\n  - {name: b, accounts: [shop/*], limits: {per_second: 5}}", "groups[1].accounts[0] names shop/main, which is in the group a already"},
+		{"group limits", minimal + "groups:\n  - {name: a, accounts: [shop/main], limits: {per_second: 10, per_minute: 5}}", "groups[0].limits cannot hold: 10 per second and 5 per minute contradict each other"},
+		{"group concurrency", minimal + "groups:\n  - {name: a, accounts: [shop/main], limits: {per_second: 10, concurrency: 5}}", "groups[0].limits.concurrency is not a setting"},
 		{"policy", account("    on_ambiguous: retry"), `accounts[0].on_ambiguous must be hold, resend or assume_sent, it is "retry"`},
 	}
 	for _, test := range tests {

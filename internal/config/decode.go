@@ -56,6 +56,9 @@ func (d *decoder) node(n *yaml.Node, v reflect.Value, key string) {
 			d.addAt(n.Line, key, "must be a list")
 			return
 		}
+		if len(n.Content) == 0 { // as if it were not there
+			return
+		}
 		v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
 		for i, item := range n.Content {
 			d.node(item, v.Index(i), fmt.Sprintf("%s[%d]", key, i))

@@ -34,7 +34,7 @@ func LoadBroker(path string, environ []string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Accounts = nil
+	c.Accounts, c.Groups = nil, nil
 	if err := c.complete(path, lines, env, nil); err != nil {
 		return nil, err
 	}
@@ -98,6 +98,7 @@ func (c *Config) complete(name string, lines map[string]int, env environment, pr
 		v.account(&c.Accounts[i], fmt.Sprintf("accounts[%d]", i), byName)
 	}
 	v.unique(c.Accounts)
+	v.groups(c)
 	return v.err(name)
 }
 

@@ -49,6 +49,11 @@ func TestREADME_settings(t *testing.T) {
 		want[s.key] = [2]string{"", defaultOf(s.value)}
 		return true
 	})
+	want["groups[].accounts"] = [2]string{}
+	walk(reflect.ValueOf(new(Group)).Elem(), "groups[]", func(s setting) bool {
+		want[s.key] = [2]string{}
+		return true
+	})
 	for key := range want {
 		if row, ok := got[key]; !ok || row != want[key] {
 			t.Errorf("%s: got variable and default %q in the table, want %q", key, row, want[key])

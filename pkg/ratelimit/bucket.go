@@ -74,8 +74,13 @@ func (b *bucket) due(cost int) time.Time {
 // Timers fire late, and without this each late one would cost its delay. The
 // margin, by which the period is longer, covers it.
 func (b *bucket) take(now time.Time, cost int) {
-	b.at = latest(b.due(cost), now.Add(-b.margin/4))
-	b.tokens.ReserveN(b.at, cost)
+	b.takeAt(latest(b.due(cost), now.Add(-b.margin/4)), cost)
+}
+
+// takeAt removes cost tokens as of the given time, at which they are due.
+func (b *bucket) takeAt(at time.Time, cost int) {
+	b.at = at
+	b.tokens.ReserveN(at, cost)
 }
 
 func latest(a, b time.Time) time.Time {

@@ -8,7 +8,7 @@ import (
 	"github.com/tramhq/tram/pkg/ratelimit"
 )
 
-// One account, its provider's 429, and a limit that it shares with others.
+// One account, and its provider's 429.
 func Example() {
 	limits := ratelimit.Limits{Windows: []ratelimit.Window{
 		ratelimit.PerSecond(15),
@@ -18,9 +18,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	partner := ratelimit.NewGroup("partner", ratelimit.Limits{Windows: []ratelimit.Window{ratelimit.PerSecond(50)}})
 	account := ratelimit.New(limits)
-	account.Join(partner)
 
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -35,6 +33,20 @@ func Example() {
 	// Output:
 	// call the provider
 	// at the earliest in 30s
+}
+
+// A limit that several accounts share: each asks for a place before a call.
+func ExampleGroup() {
+	partner := ratelimit.NewGroup(ratelimit.Limits{Windows: []ratelimit.Window{ratelimit.PerSecond(2)}})
+	now := time.Now()
+	for range 3 {
+		at, ok := partner.Reserve(now, now.Add(time.Second))
+		fmt.Println(ok, at.Sub(now).Round(time.Second / 4))
+	}
+	// Output:
+	// true 500ms
+	// false 1s
+	// false 1s
 }
 
 func ExampleLimits_Validate() {

@@ -20,7 +20,7 @@ const (
 	defaultRegain = time.Minute
 )
 
-// A gate is the windows of a limiter or a group with what the provider says
+// A gate is the windows of a limiter or a group, with what the provider says
 // about them while it runs.
 type gate struct {
 	mu      sync.Mutex
@@ -149,10 +149,4 @@ func (g *gate) due(cost int) time.Time {
 		t = latest(t, b.due(cost))
 	}
 	return t
-}
-
-func (g *gate) take(now time.Time, cost int) {
-	for _, b := range g.buckets {
-		b.take(now, cost)
-	}
 }

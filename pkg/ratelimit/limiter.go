@@ -19,16 +19,6 @@ const Never = time.Duration(math.MaxInt64)
 // concurrent use.
 type Limiter struct {
 	gate
-	group *Group
-	turn  turn
-}
-
-// A Group is a limit that several limiters share, such as that of one app or
-// one partner: a call passes the limits of its account and those of the group.
-// What the provider says about the group goes to the group.
-type Group struct {
-	Name string
-	gate
 	turn turn
 }
 
@@ -39,56 +29,31 @@ func New(limits Limits) *Limiter {
 	return l
 }
 
-// NewGroup returns an empty group. It panics on limits that are not valid.
-func NewGroup(name string, limits Limits) *Group {
-	g := &Group{Name: name, turn: make(turn, 1)}
-	g.open(limits, time.Now())
-	return g
-}
-
-// Join makes the limiter a member of the group from its next call on; nil
-// leaves the present one.
-func (l *Limiter) Join(g *Group) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.group = g
-}
-
 // Take lets a call of the given cost pass, or takes nothing and returns false.
 func (l *Limiter) Take(now time.Time, cost int) bool {
-	return l.admit(now, cost, true) == 0
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.delay(now, cost) > 0 {
+		return false
+	}
+	for _, b := range l.buckets {
+		b.take(now, cost)
+	}
+	return true
 }
 
 // Delay returns how long from now a call of the given cost could pass if
 // nothing else did, without taking anything. The answer of now can change with
 // the next [Limiter.Update], Cooldown or Usage.
 func (l *Limiter) Delay(now time.Time, cost int) time.Duration {
-	return l.admit(now, cost, false)
-}
-
-// admit returns 0 if cost can pass now, and takes it if told to; otherwise how
-// long it must wait.
-func (l *Limiter) admit(now time.Time, cost int, take bool) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	gates := [2]*gate{&l.gate}
-	n := 1
-	if l.group != nil {
-		l.group.mu.Lock()
-		defer l.group.mu.Unlock()
-		gates[1], n = &l.group.gate, 2
+	return l.delay(now, cost)
+}
+
+func (l *Limiter) delay(now time.Time, cost int) time.Duration {
+	if l.fits(cost) != nil {
+		return Never
 	}
-	var wait time.Duration
-	for _, g := range gates[:n] {
-		if g.fits(cost) != nil {
-			return Never
-		}
-		wait = max(wait, g.due(cost).Sub(now))
-	}
-	if wait == 0 && take {
-		for _, g := range gates[:n] {
-			g.take(now, cost)
-		}
-	}
-	return wait
+	return max(0, l.due(cost).Sub(now))
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -278,72 +277,6 @@ func TestCostThatCanNeverPass(t *testing.T) {
 	if err := l.Wait(t.Context(), 3); err != nil {
 		t.Error(err)
 	}
-}
-
-func TestGroupHoldsForAllMembersInTurn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := NewGroup("partner", limits(PerSecond(30)))
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		var mu sync.Mutex
-		var passed []time.Time
-		counts := make([]int, 3)
-		for i := range counts {
-			l := New(limits(PerSecond(100)))
-			l.Join(g)
-			go func() {
-				for l.Wait(ctx, 1) == nil {
-					mu.Lock()
-					passed = append(passed, time.Now())
-					counts[i]++
-					mu.Unlock()
-				}
-			}()
-		}
-		stopped := New(limits(PerSecond(100)))
-		stopped.Join(g)
-		stopped.Cooldown(time.Now().Add(time.Hour))
-		go func() { _ = stopped.Wait(ctx, 1) }()
-
-		time.Sleep(20 * time.Second)
-		cancel()
-		synctest.Wait()
-		if n := most(passed, ones(len(passed)), time.Second); n > 30 {
-			t.Errorf("%d in one second for a group of 30", n)
-		}
-		if n := len(passed); n < 570 {
-			t.Errorf("%d in 20 s: a member that cannot pass holds the group up", n)
-		}
-		if slices.Max(counts)-slices.Min(counts) > 1 {
-			t.Errorf("uneven turns: %v", counts)
-		}
-	})
-}
-
-func TestGroupCooldownStopsTheMembersOnly(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := NewGroup("app", limits(PerSecond(10)))
-		member, other := New(limits(PerSecond(10))), New(limits(PerSecond(10)))
-		member.Join(g)
-		g.Cooldown(time.Now().Add(time.Minute))
-		time.Sleep(time.Second)
-		if !other.Take(time.Now(), 1) {
-			t.Error("an account outside the group was stopped")
-		}
-		if member.Take(time.Now(), 1) || member.Delay(time.Now(), 1) < 59*time.Second {
-			t.Error("a member passed during the group's cool-down")
-		}
-		start := time.Now()
-		if err := member.Wait(t.Context(), 1); err != nil || time.Since(start) < 59*time.Second {
-			t.Errorf("Wait = %v after %s", err, time.Since(start))
-		}
-		member.Join(nil)
-		g.Cooldown(time.Now().Add(time.Hour))
-		time.Sleep(time.Second)
-		if !member.Take(time.Now(), 1) {
-			t.Error("an account that left the group was stopped")
-		}
-	})
 }
 
 func TestValidate(t *testing.T) {

@@ -7,94 +7,43 @@ import (
 )
 
 // Wait returns when a call of the given cost may start. Callers pass in the
-// order in which they called; members of a group whose own limits let them pass
-// take turns at the group in the same way. It returns an error, and has taken
-// nothing, when ctx is done first or when the cost can never pass ([ErrCost]).
+// order in which they called. It returns an error, and has taken nothing, when
+// ctx is done first or when the cost can never pass ([ErrCost]).
 func (l *Limiter) Wait(ctx context.Context, cost int) error {
 	if err := l.turn.enter(ctx); err != nil {
 		return err
 	}
 	defer l.turn.leave()
-	for {
-		group, err := l.waitOwn(ctx, cost)
-		if err != nil {
-			return err
-		}
-		if group == nil {
-			if l.Take(time.Now(), cost) {
-				return nil
-			}
-			continue
-		}
-		if passed, err := l.waitGroup(ctx, group, cost); passed || err != nil {
-			return err
-		}
-	}
-}
-
-// waitOwn waits for the limiter's own windows, so that a member that cannot
-// pass anyway does not hold up its group. It returns the group.
-func (l *Limiter) waitOwn(ctx context.Context, cost int) (*Group, error) {
-	for {
+	for !l.Take(time.Now(), cost) {
 		wait, changed, err := l.look(cost)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if wait <= 0 {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			return l.group, ctxError(ctx)
-		}
-		if err := pause(ctx, wait, changed, nil); err != nil {
-			return nil, err
+		if err := pause(ctx, wait, changed); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
-// waitGroup waits for the group and takes from both. It gives up, false, when
-// the limiter's own windows have closed meanwhile.
-func (l *Limiter) waitGroup(ctx context.Context, group *Group, cost int) (bool, error) {
-	if err := group.turn.enter(ctx); err != nil {
-		return false, err
-	}
-	defer group.turn.leave()
-	for {
-		own, changed, err := l.look(cost)
-		if own > 0 || err != nil {
-			return false, err
-		}
-		wait, groupChanged, err := group.look(cost)
-		if err != nil {
-			return false, err
-		}
-		if wait <= 0 {
-			return l.Take(time.Now(), cost), nil
-		}
-		if err := pause(ctx, wait, changed, groupChanged); err != nil {
-			return false, err
-		}
-	}
-}
-
-// look returns how long cost has to wait at this gate, and what is closed when
-// that may have changed.
-func (g *gate) look(cost int) (time.Duration, <-chan struct{}, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if err := g.fits(cost); err != nil {
+// look returns how long cost has to wait, and what is closed when that may have
+// changed.
+func (l *Limiter) look(cost int) (time.Duration, <-chan struct{}, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.fits(cost); err != nil {
 		return 0, nil, err
 	}
-	return time.Until(g.due(cost)), g.changed, nil
+	return time.Until(l.due(cost)), l.changed, nil
 }
 
-// pause returns after d, or at once when either channel is closed.
-func pause(ctx context.Context, d time.Duration, a, b <-chan struct{}) error {
+// pause returns after d, or at once when changed is closed.
+func pause(ctx context.Context, d time.Duration, changed <-chan struct{}) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-a:
-	case <-b:
+	case <-changed:
 	case <-ctx.Done():
 	}
 	return ctxError(ctx)
