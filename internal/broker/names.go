@@ -23,6 +23,14 @@ const (
 	AccountsBucket    = events.DirectoryBucket // the contract of each account
 	OwnersBucket      = "TRAM_OWNERS"          // members and the partitions they own
 	CheckpointsBucket = "TRAM_CHECKPOINTS"     // how far each partition has come
+	ControlBucket     = "TRAM_CONTROL"         // what operators have told about accounts
+)
+
+// The bucket of operators as the stream that it is. What follows the prefix in a
+// subject is <provider>.<account>.
+const (
+	ControlStream = "KV_" + ControlBucket
+	ControlPrefix = "$KV." + ControlBucket + "."
 )
 
 // DefaultPartitions is the number of partitions unless configured otherwise.
@@ -107,9 +115,12 @@ func ParseResult(subject string) (p int, provider, account string, err error) {
 	return p, t[3], t[4], nil
 }
 
+// DeadPrefix begins the subjects of dead letters.
+const DeadPrefix = "tram.dead."
+
 // DeadSubject is where the dead letters of an account in a group are stored.
 func DeadSubject(group, provider, account string) string {
-	return "tram.dead." + group + "." + provider + "." + account
+	return DeadPrefix + group + "." + provider + "." + account
 }
 
 // ParseDead is the reverse of [DeadSubject].

@@ -26,7 +26,7 @@ func BenchmarkEvents(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				if _, err := collector.Events(r, fake{}, account()); err != nil {
+				if _, err := collector.Events(r, collector.History{}, fake{}, account()); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -2,6 +2,7 @@ package collector
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -19,6 +20,7 @@ const (
 	reasonUnreadableResult = "unreadable_result" // a record of RESULTS is not one
 	reasonUnreadableAnswer = "unreadable_answer" // the provider package found no events in an answer that should have some
 	reasonEventRefused     = "event_refused"     // an event is too large, or not one of the contract
+	reasonPanic            = "panic"             // the provider package broke on the answer
 )
 
 func whyAnswer(reason, detail string, ans *channels.Answer) events.Why {
@@ -40,9 +42,14 @@ func (t *translation) deadAnswer(reason, detail string) {
 // if another had the same id.
 func (t *translation) dead(group ledger.DeadGroup, why events.Why) {
 	r := t.r
+	attempts := slices.Clip(t.past.Attempts)
+	if r.Call > 0 {
+		attempts = append(attempts, ledger.AttemptOf(r))
+	}
 	msg, err := deadMessage(&ledger.DeadLetter{
 		Group: group, Seq: r.Seq, Request: r.Request, State: r.State, Why: why,
 		Attempt: r.Attempt, Call: r.Call, AtMS: r.AtMS, Answer: deadAnswerOf(group, r),
+		Stack: t.stack, Attempts: attempts, Missing: t.past.Missing,
 	}, t.about.Provider, t.about.Account, strconv.FormatUint(r.Seq, 10), strconv.Itoa(r.Call), strconv.Itoa(r.Step), why.Reason)
 	t.add(msg, err)
 }

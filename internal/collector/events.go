@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,16 +18,17 @@ import (
 // Events returns what r has to tell, ready to be published and in this order:
 // stats, records, the delivery or outcome, dead letters. It depends on nothing
 // but its arguments: the same result gives the same bytes, and the same ids, by
-// which the broker and the readers know a repetition. p and a may be nil, if
-// the collector does not know the provider or the account any more.
+// which the broker and the readers know a repetition. past is what dead letters
+// say of the calls before. p and a may be nil, if the collector does not know the
+// provider or the account any more.
 //
 // The error is for the log. Whatever it says, a dead letter among the messages
 // says too, and nothing more can be made of r.
-func Events(r *ledger.Result, p channels.Provider, a *channels.Account) ([]*nats.Msg, error) {
+func Events(r *ledger.Result, past History, p channels.Provider, a *channels.Account) ([]*nats.Msg, error) {
 	// What is wrong with a request its dispatcher has found out: r says so.
 	// Here only counts what could be read.
 	req, reqErr := events.DecodeRequest(r.Request.Subject, r.Request.Header, r.Request.Data)
-	t := &translation{r: r, req: req}
+	t := &translation{r: r, past: past, stack: r.Stack, req: req}
 	if req == nil {
 		t.about.Provider, t.about.Account = nowhere, nowhere
 		t.deadAnswer(reasonUnreadableResult, reqErr.Error())
@@ -35,11 +37,12 @@ func Events(r *ledger.Result, p channels.Provider, a *channels.Account) ([]*nats
 	t.identify(reqErr)
 
 	var h *channels.Harvest
-	var unread error
+	var unread *unreadError
 	if r.Parse && req.Kind != events.KindSend {
 		if h, unread = parse(p, a, t.about, req, r); unread != nil {
 			t.errs = append(t.errs, unread)
-			t.deadAnswer(reasonUnreadableAnswer, unread.Error())
+			t.stack = cmp.Or(unread.stack, t.stack)
+			t.deadAnswer(unread.reason, unread.Error())
 		} else {
 			t.harvest(h)
 		}
@@ -63,6 +66,8 @@ func Events(r *ledger.Result, p channels.Provider, a *channels.Account) ([]*nats
 // A translation gathers the events of one result.
 type translation struct {
 	r     *ledger.Result
+	past  History
+	stack string // of a panic, for the dead letter
 	req   *events.Request
 	about events.About
 	id    [2]string // source and id by which the events' own ids know the request
@@ -107,9 +112,13 @@ func (t *translation) meta(k events.Kind, atMS int64, parts ...string) events.Me
 }
 
 // occasion tells a request's deliveries or outcomes apart. All that could end
-// it share one id, so that it ends once whatever happens.
+// it share one id, so that it ends once whatever happens; so do all that an
+// operator could say about an end as unknown.
 func (t *translation) occasion() string {
-	if t.r.State.Final() {
+	switch {
+	case t.r.Resolved: // after an end as unknown
+		return "resolved"
+	case t.r.State.Final():
 		return "final"
 	}
 	return strconv.Itoa(t.r.Call)
@@ -140,7 +149,7 @@ func (t *translation) delivery() {
 // outcome tells how the request stands. The dispatcher has parsed the answer
 // too, so unread means that this collector knows the provider less well; a
 // report whose data are not there is not done, whoever lost them.
-func (t *translation) outcome(h *channels.Harvest, unread error) {
+func (t *translation) outcome(h *channels.Harvest, unread *unreadError) {
 	r := t.r
 	o := events.Outcome{
 		About: t.about, Kind: t.req.Kind, Name: t.name(),
@@ -157,7 +166,7 @@ func (t *translation) outcome(h *channels.Harvest, unread error) {
 		o.Result = h.Result
 	}
 	if unread != nil && r.State == events.StateDone {
-		o.State, o.Why = events.StateFailed, whyAnswer(reasonUnreadableAnswer, unread.Error(), r.Answer)
+		o.State, o.Why = events.StateFailed, whyAnswer(unread.reason, unread.Error(), r.Answer)
 	}
 	meta := t.meta(events.KindOutcome, r.AtMS, t.occasion())
 	msg, err := events.EncodeOutcome(meta, &o)

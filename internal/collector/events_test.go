@@ -25,6 +25,7 @@ var eventCases = []struct {
 	name    string
 	result  func(t testing.TB) *ledger.Result
 	account *channels.Account
+	past    collector.History
 	unknown bool // the collector does not know the provider
 	wantErr string
 }{
@@ -58,6 +59,23 @@ var eventCases = []struct {
 			Answer: &channels.Answer{Status: 400, Body: []byte(`{"code":"errors"}`), StartedMS: start},
 			State:  events.StateFailed, AtMS: start + 200, Dead: ledger.DeadRefused,
 			Why: events.Why{Class: "permanent", Reason: "provider_refused", HTTPStatus: 400, ProviderCode: "errors", ProviderText: "no such OA"},
+		}
+	}},
+	{name: "send that panicked", account: account(), result: func(t testing.TB) *ledger.Result {
+		return &ledger.Result{
+			Seq: 7, Call: 2, Attempt: 2, Step: 1, Request: original(t, sendRequest("s-1")),
+			Answer: &channels.Answer{Status: 200, Body: []byte("{}"), StartedMS: start + 100, TookUS: 1500},
+			State:  events.StateUnknown, AtMS: start + 200, Dead: ledger.DeadUnknown, Stack: "provider.Judge (judge.go:7)\n",
+			Why: events.Why{Class: "ambiguous", Reason: "panic", HTTPStatus: 200, ProviderText: strings.Repeat("no ", 200)},
+		}
+	}, past: collector.History{
+		Attempts: []ledger.Attempt{{Call: 1, Step: 1, AtMS: start, State: events.StateDeferred, Why: events.Why{Class: "retry", Reason: "connect"}}},
+		Missing:  "they have left the stream",
+	}},
+	{name: "send that an operator found to be sent", account: account(), result: func(t testing.TB) *ledger.Result {
+		return &ledger.Result{
+			Seq: 7, Call: 1, Attempt: 1, Step: 1, Request: original(t, sendRequest("s-1")), Resolved: true,
+			State: events.StateAccepted, Evidence: events.Operator, AtMS: start + 9000,
 		}
 	}},
 	{name: "send with an unreadable body", account: account(), result: func(t testing.TB) *ledger.Result {
@@ -179,7 +197,7 @@ func TestEvents(t *testing.T) {
 			if c.unknown {
 				p = nil
 			}
-			msgs, err := collector.Events(c.result(t), p, c.account)
+			msgs, err := collector.Events(c.result(t), c.past, p, c.account)
 			if c.wantErr == "" && err != nil {
 				t.Errorf("error: %v", err)
 			} else if c.wantErr != "" && (err == nil || !strings.Contains(err.Error(), c.wantErr)) {
@@ -248,7 +266,7 @@ func decode(t testing.TB, m *nats.Msg) any {
 		}
 		return map[string]any{
 			"group": d.Group, "seq": d.Seq, "call": d.Call, "attempt": d.Attempt, "state": d.State, "why": d.Why, "at_ms": d.AtMS,
-			"answer": answer, "request": d.Request.Subject,
+			"answer": answer, "request": d.Request.Subject, "attempts": d.Attempts, "missing": d.Missing, "stack": d.Stack != "",
 		}
 	}
 	e, err := events.DecodeEvent(m.Subject, m.Header, m.Data)
@@ -268,9 +286,9 @@ func decode(t testing.TB, m *nats.Msg) any {
 
 func TestEvents_IsDeterministic(t *testing.T) {
 	for _, c := range eventCases {
-		first, _ := collector.Events(c.result(t), fake{}, c.account)
+		first, _ := collector.Events(c.result(t), collector.History{}, fake{}, c.account)
 		for range 5 { // map order changes from run to run
-			again, _ := collector.Events(c.result(t), fake{}, c.account)
+			again, _ := collector.Events(c.result(t), collector.History{}, fake{}, c.account)
 			if !sameBytes(t, first, again) {
 				t.Errorf("%s: a second run gives other bytes", c.name)
 			}

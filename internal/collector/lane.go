@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/ledger"
 	"github.com/tramhq/tram/pkg/events"
 )
@@ -22,6 +25,7 @@ type lane struct {
 	*Collector
 	work context.Context // done: what is left is given up, and comes again
 	js   jetstream.JetStream
+	read *broker.Reader
 	in   chan jetstream.Msg
 	sent chan publication
 }
@@ -36,7 +40,7 @@ type publication struct {
 
 func newLane(work context.Context, c *Collector, js jetstream.JetStream) *lane {
 	return &lane{
-		Collector: c, work: work, js: js,
+		Collector: c, work: work, js: js, read: broker.NewReader(js),
 		in:   make(chan jetstream.Msg, 64),
 		sent: make(chan publication, c.Window),
 	}
@@ -104,15 +108,40 @@ func (l *lane) translate(m jetstream.Msg) ([]*nats.Msg, error) {
 	if s, err := events.ParseSubject(r.Request.Subject); err == nil {
 		key = accountKey{s.Provider, s.Account}
 	}
-	msgs, err := Events(r, l.providers[key.provider], (*l.accounts.Load())[key])
+	provider, account := l.providers[key.provider], (*l.accounts.Load())[key]
+	msgs, err := Events(r, History{}, provider, account)
+	if r.Prev != 0 && slices.ContainsFunc(msgs, isDeadLetter) {
+		past, err := l.history(r)
+		if err != nil {
+			return nil, err
+		}
+		msgs, _ = Events(r, past, provider, account) // its error is the one above
+	}
 	if err != nil {
 		log := l.Log.With("subject", m.Subject(), "seq", r.Seq, "call", r.Call, "error", err)
-		if p, ok := errors.AsType[*panicError](err); ok {
-			log = log.With("stack", string(p.stack))
+		if u, ok := errors.AsType[*unreadError](err); ok && u.stack != "" {
+			log = log.With("stack", u.stack)
 		}
 		log.Error("a result could not be told in full, made a dead letter")
 	}
 	return msgs, nil
+}
+
+func isDeadLetter(m *nats.Msg) bool { return strings.HasPrefix(m.Subject, broker.DeadPrefix) }
+
+// history returns what came before r. It does not stop asking while the broker
+// is away, until the work is given up.
+func (l *lane) history(r *ledger.Result) (History, error) {
+	for {
+		past, err := readHistory(l.work, l.read, r)
+		if err == nil {
+			return past, nil
+		}
+		l.Log.Warn("the calls before a dead letter cannot be read, trying again", "seq", r.Seq, "error", err)
+		if !sleep(l.work, retryWait) {
+			return History{}, err
+		}
+	}
 }
 
 // settle waits for the events under way, in order, until there are no more.

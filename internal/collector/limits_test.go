@@ -64,7 +64,7 @@ const tooLarge = events.MaxBody + 1
 
 func TestEvents_RecordTooLarge(t *testing.T) {
 	r := unparsed(t, script{Records: []int{10, tooLarge, 20}})
-	msgs, err := collector.Events(r, fake{}, account())
+	msgs, err := collector.Events(r, collector.History{}, fake{}, account())
 	if err == nil {
 		t.Error("nothing for the log")
 	}
@@ -84,7 +84,7 @@ func TestEvents_RecordTooLarge(t *testing.T) {
 
 func TestEvents_StatsTooLarge(t *testing.T) {
 	r := unparsed(t, script{Stats: 50, Unit: strings.Repeat("x", tooLarge)})
-	msgs, err := collector.Events(r, fake{}, account())
+	msgs, err := collector.Events(r, collector.History{}, fake{}, account())
 	if err == nil {
 		t.Error("nothing for the log")
 	}
@@ -100,7 +100,7 @@ func TestEvents_OutcomeTooLarge(t *testing.T) {
 		Seq: 9, Call: 1, Step: 1, Request: original(t, commandRequest("c-1")),
 		Answer: script{Result: strings.Repeat("x", tooLarge)}.answer(), Parse: true, State: events.StateDone, AtMS: start,
 	}
-	msgs, _ := collector.Events(r, fake{}, account())
+	msgs, _ := collector.Events(r, collector.History{}, fake{}, account())
 	s := sortOut(t, msgs)
 	wantOneLetter(t, s, "the outcome: ")
 	if len(s.outcomes) != 1 || s.outcomes[0].State != events.StateDone || s.outcomes[0].Result != "" || s.outcomes[0].Warnings[0] != "shortened" {
@@ -126,7 +126,7 @@ func TestEvents_DeliveryTooLarge(t *testing.T) {
 			r := rejected(original(t, req), events.ReasonInvalid)
 			r.Dead = ""
 			r.Why.Detail = huge(2000)
-			msgs, _ := collector.Events(r, fake{}, account())
+			msgs, _ := collector.Events(r, collector.History{}, fake{}, account())
 			s := sortOut(t, msgs)
 			wantOneLetter(t, s, "the delivery: ")
 			if len(s.deliveries) != 1 {
@@ -142,7 +142,7 @@ func TestEvents_DeliveryTooLarge(t *testing.T) {
 
 func TestEvents_RecordWithTooManyAttributes(t *testing.T) {
 	r := unparsed(t, script{Records: []int{10}, Attrs: 2000})
-	msgs, _ := collector.Events(r, fake{}, account())
+	msgs, _ := collector.Events(r, collector.History{}, fake{}, account())
 	s := sortOut(t, msgs)
 	wantOneLetter(t, s, "the record of /records/0: ")
 	if len(s.records) != 1 || s.records[0].Attrs["truncated"] != "true" || s.records[0].Attrs["name"] != "c2.0" {
@@ -156,7 +156,7 @@ func TestEvents_TextIsUTF8(t *testing.T) {
 	r := accepted(t, 1)
 	r.State, r.MessageID = events.StateFailed, "m\xff"
 	r.Why = events.Why{Class: "permanent", ProviderCode: "\xc3\x28", ProviderText: "kh\xf4ng"}
-	msgs, err := collector.Events(r, fake{}, account())
+	msgs, err := collector.Events(r, collector.History{}, fake{}, account())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestEvents_DeadLetterFitsAnyServer(t *testing.T) {
 		Answer: &channels.Answer{Status: 200, Body: make([]byte, 1<<20)}, State: events.StateFailed, Dead: ledger.DeadAnswer,
 	}
 	r.Request.Data = make([]byte, 300<<10)
-	msgs, _ := collector.Events(r, fake{}, account())
+	msgs, _ := collector.Events(r, collector.History{}, fake{}, account())
 	if n := len(msgs[len(msgs)-1].Data); n > 1<<20 {
 		t.Errorf("dead letter of %d bytes", n)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strconv"
 
@@ -17,40 +16,41 @@ import (
 
 // parse reads the answer of r with its provider package. A panic there comes
 // back as an error: it costs the answer at hand and nothing else.
-func parse(p channels.Provider, a *channels.Account, about events.About, req *events.Request, r *ledger.Result) (h *channels.Harvest, err error) {
+func parse(p channels.Provider, a *channels.Account, about events.About, req *events.Request, r *ledger.Result) (h *channels.Harvest, unread *unreadError) {
 	switch {
 	case p == nil:
-		return nil, errors.New("this collector does not know the provider")
+		return nil, &unreadError{error: errors.New("this collector does not know the provider"), reason: reasonUnreadableAnswer}
 	case r.Answer == nil:
-		return nil, errors.New("the result has no answer")
+		return nil, &unreadError{error: errors.New("the result has no answer"), reason: reasonUnreadableAnswer}
 	case a == nil:
 		a = &channels.Account{Provider: about.Provider, Name: about.Account}
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			h, err = nil, &panicError{v, debug.Stack()}
+			h, unread = nil, &unreadError{error: panicked(v), reason: reasonPanic, stack: ledger.Stack()}
 		}
 	}()
-	h, err = p.Parse(a, req, channels.Step{Number: r.Step, Cursor: r.Cursor}, r.Answer)
-	if h == nil && err == nil {
-		h = &channels.Harvest{}
+	h, err := p.Parse(a, req, channels.Step{Number: r.Step, Cursor: r.Cursor}, r.Answer)
+	if err != nil {
+		return nil, &unreadError{error: err, reason: reasonUnreadableAnswer}
 	}
-	return h, err
+	return cmp.Or(h, &channels.Harvest{}), nil
 }
 
-// A panicError is a panic of a provider package.
-type panicError struct {
-	value any
-	stack []byte
+// An unreadError says why the events of an answer could not be found in it.
+type unreadError struct {
+	error
+	reason string
+	stack  string // of a panic
 }
 
-// Error quotes only what the runtime says: other values may be pieces of the
-// answer.
-func (e *panicError) Error() string {
-	if err, ok := e.value.(runtime.Error); ok {
-		return "the provider package panicked: " + err.Error()
+// panicked says what a provider package panicked with. It quotes only what the
+// runtime says: other values may be pieces of the answer.
+func panicked(value any) error {
+	if err, ok := value.(runtime.Error); ok {
+		return fmt.Errorf("the provider package panicked: %w", err)
 	}
-	return fmt.Sprintf("the provider package panicked with a %T", e.value)
+	return fmt.Errorf("the provider package panicked with a %T", value)
 }
 
 // harvest adds the events that the answer holds.

@@ -60,8 +60,8 @@ func TestEvents_EachRequestEndsOnce(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var all []*nats.Msg
 		for _, r := range history(rt, t) {
-			msgs, _ := collector.Events(r, fake{}, account())
-			again, _ := collector.Events(r, fake{}, account())
+			msgs, _ := collector.Events(r, collector.History{}, fake{}, account())
+			again, _ := collector.Events(r, collector.History{}, fake{}, account())
 			if !sameBytes(t, msgs, again) {
 				rt.Fatalf("a second run over %+v gives other bytes", r)
 			}
@@ -105,7 +105,7 @@ func TestEvents_AllEndsShareOneID(t *testing.T) {
 	ids := make(map[string]bool)
 	for _, state := range []events.State{events.StateAccepted, events.StateFailed, events.StateUnknown, events.StateExpired} {
 		r := &ledger.Result{Seq: 7, Call: 1, Step: 1, Request: original(t, sendRequest("s-1")), State: state, AtMS: start}
-		msgs, err := collector.Events(r, fake{}, account())
+		msgs, err := collector.Events(r, collector.History{}, fake{}, account())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +124,7 @@ func TestEvents_GarbageTakesNoIDs(t *testing.T) {
 		bad := rejected(original(t, sendRequest("s-1")), events.ReasonMalformed)
 		bad.Seq, bad.Request.Data = 100+seq, []byte{0xc1}
 		for _, r := range []*ledger.Result{bad, good} {
-			msgs, err := collector.Events(r, fake{}, account())
+			msgs, err := collector.Events(r, collector.History{}, fake{}, account())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -152,7 +152,7 @@ func FuzzEvents(f *testing.F) {
 			}},
 			Answer: &channels.Answer{Status: 200, Body: body, StartedMS: start},
 		}
-		msgs, err := collector.Events(r, fake{}, account())
+		msgs, err := collector.Events(r, collector.History{}, fake{}, account())
 		s := sortOut(t, msgs) // every message must be readable
 		if err != nil && len(s.letters) == 0 {
 			t.Fatalf("error without a dead letter: %v", err)

@@ -46,7 +46,7 @@ func (g *rig) store(r *ledger.Result) {
 		g.t.Fatal(err)
 	}
 	g.storeRaw(s.Provider, s.Account, data, fmt.Sprintf("%d/%d", r.Seq, r.Call))
-	msgs, _ := collector.Events(r, fake{}, account())
+	msgs, _ := collector.Events(r, collector.History{}, fake{}, account())
 	for _, m := range msgs {
 		g.want[m.Header.Get(events.HeaderMsgID)] = m
 	}

@@ -47,6 +47,7 @@ func (x *execution) conclude(call *channels.Call, ans *channels.Answer, v channe
 	if d.state == "" {
 		r.Next = v.Next
 	}
+	x.acct.ended(call.Operation, ans, v, now)
 	if x.acct.heed(v, d, now) {
 		x.p.log.Error("account paused: its credential was refused",
 			"provider", x.l.key.provider, "account", x.l.key.account, "reason", v.Reason, "status", ans.Status)
@@ -92,7 +93,7 @@ func lastPage(r *events.Request, s channels.Step) bool {
 func (x *execution) count(ans *channels.Answer) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			x.panicked("parse", r)
+			x.panicked("parse", r, ledger.Stack())
 			err = errors.New("the provider package could not parse the answer")
 		}
 	}()

@@ -140,7 +140,7 @@ func (x *execution) check() bool {
 func (x *execution) prepare() (call *channels.Call, ok bool) {
 	defer func() {
 		if r := recover(); r != nil {
-			x.panicked("prepare", r)
+			x.panicked("prepare", r, ledger.Stack())
 			x.refuse(ReasonPanic, "the provider package could not prepare the call")
 			call, ok = nil, false
 		}
@@ -195,7 +195,7 @@ func (x *execution) judge(ans *channels.Answer) (v channels.Verdict) {
 	redacted := false
 	defer func() {
 		if r := recover(); r != nil {
-			x.panicked("judge", r)
+			x.panicked("judge", r, ledger.Stack())
 			v = channels.Verdict{Class: channels.Ambiguous, Reason: ReasonPanic,
 				Detail: "the provider package could not judge the answer"}
 			if !redacted { // what may be a secret is not kept at all
@@ -223,8 +223,8 @@ func (x *execution) breakerError(v channels.Verdict) error {
 	return nil
 }
 
-func (x *execution) panicked(where string, r any) {
-	x.stack = ledger.Stack()
+func (x *execution) panicked(where string, r any, stack string) {
+	x.stack = stack
 	x.p.log.Error("panic in a provider package", "provider", x.l.key.provider, "in", where,
-		"seq", x.e.msg.Seq, "panic", fmt.Sprintf("%T", r), "stack", x.stack)
+		"seq", x.e.msg.Seq, "panic", fmt.Sprintf("%T", r), "stack", stack)
 }

@@ -28,7 +28,8 @@ func stackOf(depth int) (stack string) {
 
 func TestStack(t *testing.T) {
 	stack := stackOf(2)
-	if !strings.Contains(stack, "ledger_test.call (stack_test.go:15)\n") || strings.Count(stack, "ledger_test.call ") != 3 {
+	if !strings.Contains(stack, "ledger_test.call (stack_test.go:15)\n") || strings.Count(stack, "ledger_test.call ") != 3 ||
+		!strings.HasSuffix(stack, "ledger_test.stackOf (stack_test.go:26)\n") {
 		t.Errorf("the stack does not say what panicked:\n%s", stack)
 	}
 	for _, told := range []string{"84900000001", "13c4b6a281", "0900000001", "0x", "/"} {

@@ -35,6 +35,8 @@ const (
 	Strong  Evidence = "strong"  // the provider said so
 	Weak    Evidence = "weak"    // the provider did not say no
 	Assumed Evidence = "assumed" // nobody knows; the request's on_ambiguous said to take it as sent
+
+	Operator Evidence = "operator" // a person found out, after the send had ended as unknown
 )
 
 // Why explains a state: stable codes for programs, the provider's words for
@@ -176,3 +178,17 @@ const (
 	LaneBreakerProbing    LaneState = "breaker_probing"    // the next call shows whether the provider still fails
 	LaneSilenced          LaneState = "silenced"           // the provider has told how long it wants no call
 )
+
+// Lane says that the state of an account has changed: that it is not called any
+// more and why, or that it is again. Changes that undo each other within seconds
+// may be left out.
+type Lane struct {
+	Provider string    `msgpack:"provider" json:"provider"`
+	Account  string    `msgpack:"account" json:"account"`
+	State    LaneState `msgpack:"state" json:"state"`
+	Was      LaneState `msgpack:"was" json:"was"` // as the event before had it; working if there was none
+	SinceMS  int64     `msgpack:"since_ms" json:"since_ms"`
+	UntilMS  int64     `msgpack:"until_ms,omitempty" json:"until_ms,omitempty"` // not called before; 0: nobody knows
+	By       string    `msgpack:"by,omitempty" json:"by,omitempty"`             // the operator who has paused or resumed it
+	Why      `msgpack:",inline"`
+}
