@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"cmp"
 	"math"
 	"time"
 
@@ -61,7 +62,8 @@ type pace struct {
 }
 
 const (
-	startConcurrency = 2
+	defaultConcurrency = 16
+	startConcurrency   = 2
 
 	// tolerated is how many times the floor calls may take, on average of a
 	// round. A queue at the provider that makes them half as long again is
@@ -76,15 +78,18 @@ const (
 	minRound  = 8 // calls, and the fewest that make a floor
 )
 
+// newConcurrency returns the limit of an account that has not been called yet. A
+// maximum of 0 is the default.
 func newConcurrency(most int) *concurrency {
+	most = cmp.Or(most, defaultConcurrency)
 	now := min(startConcurrency, most)
 	return &concurrency{most: most, now: float64(now), starting: true, round: round{size: now}}
 }
 
 // setMost takes a changed configuration over.
 func (c *concurrency) setMost(most int) {
-	c.most = most
-	c.now = min(c.now, float64(most))
+	c.most = cmp.Or(most, defaultConcurrency)
+	c.now = min(c.now, float64(c.most))
 }
 
 // limit is how many calls may be under way at once.
@@ -194,4 +199,11 @@ func (p *pace) add(seconds float64) (stretch float64) {
 		p.floor = p.recent
 	}
 	return seconds / max(p.floor, 1e-6)
+}
+
+// ended takes in how long a call of the account took.
+func (a *account) ended(operation string, ans *channels.Answer, v channels.Verdict, at time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.calls.ended(operation, ans, v, at)
 }

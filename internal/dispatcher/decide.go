@@ -60,9 +60,16 @@ func (p RetryPolicy) backoff(n int) time.Duration {
 }
 
 // throttleWait is how long an account stays silent after its n-th throttle in
-// a row when the provider did not say how long.
-func throttleWait(n int) time.Duration {
-	return min(time.Second<<min(n-1, 10), time.Minute)
+// a row: as long as the provider told or, where it did not, doubled each time.
+func throttleWait(v channels.Verdict, n int) time.Duration {
+	wait, most := time.Duration(v.Cooldown)*time.Millisecond, time.Hour
+	if wait > 0 && !v.Untold {
+		return wait
+	}
+	if wait <= 0 {
+		wait, most = time.Second, time.Minute
+	}
+	return min(wait<<min(n-1, 12), most)
 }
 
 // A decision is what the dispatcher does about a verdict.
@@ -109,10 +116,7 @@ func decide(v channels.Verdict, p policy) decision {
 	case channels.Throttled:
 		d.counts = false
 		d.state = events.StateDeferred
-		d.cooldown = time.Duration(v.Cooldown) * time.Millisecond
-		if d.cooldown <= 0 {
-			d.cooldown = throttleWait(p.throttles)
-		}
+		d.cooldown = throttleWait(v, p.throttles)
 		d.retryIn = d.cooldown
 	case channels.Auth:
 		d.counts = false

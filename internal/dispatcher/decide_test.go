@@ -67,9 +67,22 @@ func TestDecideObeysTheToldCooldown(t *testing.T) {
 	if want := 15 * time.Minute; d.cooldown != want || d.retryIn != want {
 		t.Errorf("got cooldown %s, retry in %s, want %s", d.cooldown, d.retryIn, want)
 	}
-	d = decide(channels.Verdict{Class: channels.Throttled}, p)
-	if want := 4 * time.Second; d.cooldown != want {
-		t.Errorf("untold: got cooldown %s, want %s for the third throttle in a row", d.cooldown, want)
+}
+
+func TestDecideDoublesACooldownThatNobodyTold(t *testing.T) {
+	for _, tt := range []struct {
+		rest  int64 // milliseconds
+		inRow int
+		want  time.Duration
+	}{
+		{0, 1, time.Second}, {0, 3, 4 * time.Second}, {0, 7, time.Minute}, {0, 1000, time.Minute},
+		{60_000, 1, time.Minute}, {60_000, 2, 2 * time.Minute}, {60_000, 7, time.Hour}, {60_000, 1000, time.Hour},
+	} {
+		p := policy{kind: events.KindSend, attempt: 1, throttles: tt.inRow, retry: RetryPolicy{}.withDefaults()}
+		d := decide(channels.Verdict{Class: channels.Throttled, Cooldown: tt.rest, Untold: tt.rest > 0}, p)
+		if d.cooldown != tt.want || d.retryIn != tt.want {
+			t.Errorf("rest of %d ms, throttle %d in a row: got cooldown %s, retry in %s, want %s", tt.rest, tt.inRow, d.cooldown, d.retryIn, tt.want)
+		}
 	}
 }
 

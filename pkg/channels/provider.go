@@ -75,8 +75,13 @@ type Verdict struct {
 	ProviderText string // verbatim; the client has removed the secrets
 
 	// Cooldown asks for silence of the whole account, as the provider told it.
-	// Zero on a throttle leaves the time to the dispatcher.
+	// Zero on a throttle leaves the time to the dispatcher: a second, doubled for
+	// each throttle in a row up to a minute.
 	Cooldown int64 // milliseconds
+
+	// Untold says that Cooldown is not the provider's word but what is known to be
+	// enough for the first throttle: it doubles for each in a row, up to an hour.
+	Untold bool
 
 	// Usage is how much of its allowance the provider says is used, in percent,
 	// the highest that any of its headers names; 0 where it says nothing. RegainMS

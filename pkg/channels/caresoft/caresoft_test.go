@@ -100,11 +100,11 @@ func suite(t testing.TB) channelstest.Suite {
 			{Name: "status of a contact", Refused: "recipient.kind", Request: events.Request{Report: &events.Report{Report: caresoft.UserStatus, Recipient: toContact}}},
 
 			answered("too many", channelstest.Reply{Status: 429, Body: errors("Too Many Attempts.")},
-				channels.Verdict{Class: channels.Throttled, Reason: "rate_limited", Cooldown: 60_000, ProviderCode: "errors", ProviderText: "Too Many Attempts."}),
+				channels.Verdict{Class: channels.Throttled, Reason: "rate_limited", Cooldown: 60_000, Untold: true, ProviderCode: "errors", ProviderText: "Too Many Attempts."}),
 			answered("too many, told longer", channelstest.Reply{Status: 429, Header: map[string]string{"Retry-After": "300"}},
 				channels.Verdict{Class: channels.Throttled, Reason: "rate_limited", Cooldown: 300_000}),
 			answered("too many, in a 200", channelstest.Reply{Body: errors("Too Many Attempts.")},
-				channels.Verdict{Class: channels.Throttled, Reason: "rate_limited", Cooldown: 60_000, ProviderCode: "errors", ProviderText: "Too Many Attempts."}),
+				channels.Verdict{Class: channels.Throttled, Reason: "rate_limited", Cooldown: 60_000, Untold: true, ProviderCode: "errors", ProviderText: "Too Many Attempts."}),
 			answered("shut out", channelstest.Reply{Status: 404, Body: errors("Domain incorrect too many times , retry after 20 minutes ")},
 				channels.Verdict{Class: channels.Throttled, Reason: "locked_out", Cooldown: 20 * 60_000, ProviderCode: "errors", ProviderText: "Domain incorrect too many times , retry after 20 minutes "}),
 			answered("shut out, not told how long", channelstest.Reply{Status: 404, Body: errors("Domain incorrect too many times")},

@@ -114,7 +114,7 @@ func judgeThrottle(ans *channels.Answer, message string) (channels.Verdict, bool
 	case ans.Status == http.StatusTooManyRequests, tooMany.MatchString(message):
 		return channels.Verdict{Class: channels.Throttled, Reason: channels.ReasonRateLimited,
 			Detail:   "the domain was called too often",
-			Cooldown: max(told, throttleRest.Milliseconds())}, true
+			Cooldown: max(told, throttleRest.Milliseconds()), Untold: told == 0}, true
 	}
 	return channels.Verdict{}, false
 }

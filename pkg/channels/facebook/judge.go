@@ -10,7 +10,7 @@ import (
 	"github.com/tramhq/tram/pkg/events"
 )
 
-// Silences after a throttle that tells none, in milliseconds (providers.md §3e).
+// Silences after the first throttle that tells none, in milliseconds (providers.md §3e).
 const (
 	throttleRest = 60_000
 	blockedRest  = 3_600_000
@@ -103,7 +103,7 @@ func (provider) Judge(a *channels.Account, r *events.Request, s channels.Step, a
 	if v.Class == channels.Throttled {
 		v.Cooldown = max(v.Cooldown, v.RegainMS)
 		if v.Cooldown == 0 {
-			v.Cooldown = throttleRest
+			v.Cooldown, v.Untold = throttleRest, true
 		}
 	}
 	return v

@@ -131,6 +131,9 @@ func TestJudgeBodies(t *testing.T) {
 			if v.Class != tt.class || v.Reason != tt.reason || v.ProviderCode != tt.code || v.Cooldown != tt.cooldown {
 				t.Errorf("got %s %s, code %q, cooldown %d (%s)", v.Class, v.Reason, v.ProviderCode, v.Cooldown, v.Detail)
 			}
+			if untold := tt.cooldown == throttleRest; v.Untold != untold {
+				t.Errorf("the cooldown is untold: %v, want %v", v.Untold, untold)
+			}
 			if v.Usage != tt.usage || v.RegainMS != tt.regain {
 				t.Errorf("got usage %v, regain %d", v.Usage, v.RegainMS)
 			}

@@ -181,7 +181,7 @@ func suite(t testing.TB) channelstest.Suite {
 			answered("token expired", channelstest.Reply{Status: 401, Body: `{"success":false,"message":"expired"}`},
 				channels.Verdict{Class: channels.Auth, Reason: "unauthorized", ProviderText: "expired"}),
 			answered("too many", channelstest.Reply{Status: 429},
-				channels.Verdict{Class: channels.Throttled, Reason: "rate_limited", Cooldown: 30_000}),
+				channels.Verdict{Class: channels.Throttled, Reason: "rate_limited", Cooldown: 30_000, Untold: true}),
 			answered("no rows", channelstest.Reply{Body: `{"success":true}`},
 				channels.Verdict{Class: channels.Retry, Reason: "unexpected_answer"}),
 			answered("a row without its time", page(`{"campaign_id":"1","segment_id":"1","create_at":null}`),

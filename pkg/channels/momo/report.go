@@ -19,7 +19,7 @@ var aliases = map[string]string{
 	"READ": "messages.read", "CLICKED": "messages.clicked",
 }
 
-// throttleRest is the silence after a 429 that tells none: 30 seconds,
+// throttleRest is the silence after the first 429 that tells none: 30 seconds,
 // assumed in providers.md §3e.
 const throttleRest = 30_000
 
@@ -113,7 +113,7 @@ func (provider) Judge(a *channels.Account, r *events.Request, s channels.Step, a
 	v := channels.JudgeStatus(true, ans)
 	switch {
 	case v.Class == channels.Throttled:
-		v.Cooldown = max(v.Cooldown, throttleRest)
+		v.Cooldown, v.Untold = max(v.Cooldown, throttleRest), v.Cooldown == 0
 	case v.Class == channels.Auth || v.ProviderFault || v.Reason == channels.ReasonRedirect:
 	case got.failed():
 		v = channels.Verdict{Class: channels.Permanent, Reason: channels.ReasonProviderRefused,
