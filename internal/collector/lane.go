@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/failpoint"
 	"github.com/tramhq/tram/internal/ledger"
 	"github.com/tramhq/tram/pkg/events"
 )
@@ -71,6 +72,7 @@ func (l *lane) publish() {
 }
 
 func (l *lane) publishAll(m jetstream.Msg) {
+	failpoint.Hit(failpoint.ResultRead)
 	msgs, err := l.translate(m)
 	if len(msgs) == 0 {
 		l.track(publication{err: err, last: m})
@@ -152,6 +154,7 @@ func (l *lane) settle() {
 		switch {
 		case p.event != nil:
 			stored = l.store(p, &o) && stored
+			failpoint.Hit(failpoint.EventPublished)
 		case p.err != nil:
 			l.Log.Error("a result could not be made a dead letter", "error", p.err)
 			stored = false
@@ -163,6 +166,7 @@ func (l *lane) settle() {
 		case l.work.Err() != nil:
 			// Given up: events may be missing among those that came here.
 		case stored:
+			failpoint.Hit(failpoint.BeforeAck)
 			// If this is lost the result comes again, and the broker knows its
 			// events by their ids.
 			if err := p.last.Ack(); err != nil {

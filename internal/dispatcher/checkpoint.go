@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/failpoint"
 	"github.com/tramhq/tram/pkg/channels"
 )
 
@@ -87,7 +88,11 @@ func (p *partition) mark() {
 }
 
 func (p *partition) checkpoint(ctx context.Context) error {
-	return p.marks.write(ctx, p.snapshot())
+	err := p.marks.write(ctx, p.snapshot())
+	if err == nil {
+		failpoint.Hit(failpoint.CheckpointWritten)
+	}
+	return err
 }
 
 // snapshot takes the marks of all lanes. The positions and the past are read

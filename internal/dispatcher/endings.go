@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/tramhq/tram/internal/failpoint"
 	"github.com/tramhq/tram/internal/ledger"
 	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
@@ -190,6 +191,7 @@ func (x *execution) store(r *ledger.Result, d decision) {
 		x.p.fail(err)
 		return
 	}
+	failpoint.Hit(failpoint.ResultStored)
 	x.e.prev = at.seq
 	x.p.d.sawResult(at.seq)
 	x.decision = d

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tramhq/tram/internal/failpoint"
 	"github.com/tramhq/tram/internal/ledger"
 	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
@@ -18,6 +19,7 @@ import (
 func (p *partition) execute(l *lane, e *entry) {
 	x := &execution{p: p, l: l, e: e, acct: l.account()}
 	defer l.settleExecution(x)
+	failpoint.Hit(failpoint.RequestRead)
 	if x.acct != nil {
 		x.known = x.acct.state()
 	}
@@ -52,6 +54,7 @@ func (p *partition) execute(l *lane, e *entry) {
 	if !x.admitted() {
 		return
 	}
+	failpoint.Hit(failpoint.BeforeCall)
 	// Last look before the bytes leave.
 	if over, reason := x.over(time.Now()); over {
 		x.end(events.StateExpired, events.Why{Reason: reason, Detail: overDetail(reason)}, "")
@@ -65,9 +68,10 @@ func (p *partition) execute(l *lane, e *entry) {
 		x.notCalled("the lease of the partition is running out")
 		return
 	}
-	ctx, cancel := context.WithTimeout(p.work, p.d.cfg.CallTimeout)
+	ctx, cancel := context.WithTimeout(failpoint.OnWrite(p.work), p.d.cfg.CallTimeout)
 	ans := p.d.cfg.Client.Do(ctx, &x.known.Account.Account, call)
 	cancel()
+	failpoint.Hit(failpoint.AnswerReceived)
 	verdict = x.judge(ans)
 	x.conclude(call, ans, verdict)
 }
@@ -185,6 +189,7 @@ func (x *execution) commit() bool {
 		x.p.fail(err)
 		return false
 	}
+	failpoint.Hit(failpoint.IntentStored)
 	return true
 }
 

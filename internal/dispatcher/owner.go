@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/failpoint"
 )
 
 // Partitions is what ownership drives. Calls for different partitions come
@@ -135,6 +136,7 @@ func (o *Owner) serve(ctx context.Context, leases *broker.Leases, m *broker.Memb
 	var helpers sync.WaitGroup
 	helpers.Go(func() {
 		if err := m.Keep(renewing); err != nil {
+			failpoint.Hit(failpoint.LeaseLost)
 			lose(err)
 			o.dropAll(m)
 		}
