@@ -200,10 +200,3 @@ func (p *pace) add(seconds float64) (stretch float64) {
 	}
 	return seconds / max(p.floor, 1e-6)
 }
-
-// ended takes in how long a call of the account took.
-func (a *account) ended(operation string, ans *channels.Answer, v channels.Verdict, at time.Time) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.calls.ended(operation, ans, v, at)
-}

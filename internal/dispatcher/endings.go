@@ -13,8 +13,10 @@ import (
 // conclude turns the verdict into what happens next, and stores it.
 func (x *execution) conclude(call *channels.Call, ans *channels.Answer, v channels.Verdict) {
 	e := x.e
+	begun := time.Now().Add(-time.Duration(ans.TookUS) * time.Microsecond)
 	pol := x.policy(call)
 	pol.attempt++
+	pol.throttles = x.acct.nextThrottle(begun)
 	d := decide(v, pol)
 	if d.counts {
 		e.attempts++
@@ -48,7 +50,7 @@ func (x *execution) conclude(call *channels.Call, ans *channels.Answer, v channe
 	if d.state == "" {
 		r.Next = v.Next
 	}
-	x.acct.ended(call.Operation, ans, v, now)
+	x.acct.ended(call.Operation, begun, ans, v)
 	if x.acct.heed(v, d, now) {
 		x.p.log.Error("account paused: its credential was refused",
 			"provider", x.l.key.provider, "account", x.l.key.account, "reason", v.Reason, "status", ans.Status)
@@ -110,7 +112,7 @@ func (x *execution) count(ans *channels.Answer) (err error) {
 func (x *execution) policy(call *channels.Call) policy {
 	p := policy{
 		kind: x.e.req.Kind, repeatable: call.Repeatable, onAmbiguous: x.known.OnAmbiguous,
-		attempt: x.e.attempts, throttles: x.acct.nextThrottle(), retry: x.p.d.cfg.Retry,
+		attempt: x.e.attempts, retry: x.p.d.cfg.Retry,
 	}
 	if s := x.e.req.Send; s != nil && s.OnAmbiguous != "" {
 		p.onAmbiguous = s.OnAmbiguous
