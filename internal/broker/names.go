@@ -23,6 +23,7 @@ const (
 	AccountsBucket    = events.DirectoryBucket // the contract of each account
 	OwnersBucket      = "TRAM_OWNERS"          // members and the partitions they own
 	CheckpointsBucket = "TRAM_CHECKPOINTS"     // how far each partition has come
+	DecisionsBucket   = "TRAM_DECISIONS"       // what people have decided about dead letters
 	ControlBucket     = "TRAM_CONTROL"         // what operators have told about accounts
 )
 
@@ -32,6 +33,10 @@ const (
 	ControlStream = "KV_" + ControlBucket
 	ControlPrefix = "$KV." + ControlBucket + "."
 )
+
+// StatusSubject is where every dispatcher answers how it stands; nothing of it
+// is stored.
+const StatusSubject = "tram.status"
 
 // DefaultPartitions is the number of partitions unless configured otherwise.
 const DefaultPartitions = 64
@@ -91,6 +96,13 @@ func PartitionFilter(p int) string { return fmt.Sprintf("req.%d.>", p) }
 func LaneFilter(p int, provider, account string, class events.Class) string {
 	return fmt.Sprintf("req.%d.%s.%s.%s.*", p, provider, account, class)
 }
+
+// GroupPartition returns the partition that is the home of a group of accounts,
+// of n.
+func GroupPartition(group string, n int) int { return Partition("group/", group, n) }
+
+// GroupSubject is where the dispatcher that keeps the limit of a group answers.
+func GroupSubject(group string) string { return "tram.group." + group }
 
 // IntentSubject is where the intents of partition p are stored.
 func IntentSubject(p int) string { return "tram.intent." + strconv.Itoa(p) }

@@ -143,10 +143,14 @@ func (s Streams) buckets() []jetstream.KeyValueConfig {
 	}
 	owners := bucket(OwnersBucket, "tram: members and the partitions they own")
 	owners.LimitMarkerTTL = time.Second // leases expire, and watchers see it
+	decisions := bucket(DecisionsBucket, "tram: what people have decided about dead letters")
+	decisions.TTL = max(s.DeadAge, s.LedgerAge) // for as long as a letter is there, or can be made again
 	return []jetstream.KeyValueConfig{
 		bucket(AccountsBucket, "tram: the contract of each account"),
 		owners,
 		bucket(CheckpointsBucket, "tram: how far each partition has come"),
+		decisions,
+		bucket(ControlBucket, "tram: what operators have told about accounts"),
 	}
 }
 

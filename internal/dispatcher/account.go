@@ -1,15 +1,11 @@
 package dispatcher
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"sync"
 	"time"
-
-	"github.com/sony/gobreaker/v2"
 
 	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
@@ -23,15 +19,7 @@ type Account struct {
 	Concurrency int              // calls at once; default 16
 	Breaker     Breaker
 	OnAmbiguous events.OnAmbiguous // default hold
-}
-
-// Breaker says when an account's provider counts as down. Zero fields are
-// replaced by their defaults.
-type Breaker struct {
-	MinCalls int           // in the window before it may open; default 10
-	Ratio    float64       // of calls that failed by the provider's fault; default 0.5
-	Window   time.Duration // over which calls are counted; default 10s
-	Open     time.Duration // before one probe is let through; default 15s
+	Group       string             // whose limit it shares, "" if none
 }
 
 // A known account is one that is configured, with what its provider package
@@ -69,52 +57,20 @@ type account struct {
 	log     *slog.Logger
 	limiter *ratelimit.Limiter
 
+	breaker *breaker
+
 	mu        sync.Mutex
 	known     *known
-	breaker   *gobreaker.TwoStepCircuitBreaker[struct{}]
-	openUntil time.Time // the breaker's next probe
-	paused    bool      // the credential was refused
-	throttles int       // in a row
-	usage     float64   // percent, as the provider told it last
+	calls     *concurrency
+	held      control     // what an operator told last
+	refused   *events.Why // the credential was, because; nil: it was not
+	throttles throttles
+	usage     float64 // percent, as the provider told it last
 }
 
-// errProviderFault is what the breaker counts; errNoVerdict it ignores.
-var (
-	errProviderFault = errors.New("the provider is in trouble")
-	errNoVerdict     = errors.New("no call was made")
-)
-
-func newAccount(k *known, log *slog.Logger) *account {
-	acc := &account{log: log, known: k, limiter: ratelimit.New(k.limits)}
-	acc.breaker = acc.newBreaker(k)
-	return acc
-}
-
-func (a *account) newBreaker(k *known) *gobreaker.TwoStepCircuitBreaker[struct{}] {
-	b := k.Breaker
-	window, open := cmp.Or(b.Window, 10*time.Second), cmp.Or(b.Open, 15*time.Second)
-	minCalls, ratio := uint32(cmp.Or(b.MinCalls, 10)), cmp.Or(b.Ratio, 0.5)
-	return gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
-		Name:         k.Provider + "/" + k.Name,
-		MaxRequests:  1,
-		Interval:     window,
-		BucketPeriod: window / 10,
-		Timeout:      open,
-		IsExcluded:   func(err error) bool { return errors.Is(err, errNoVerdict) },
-		ReadyToTrip: func(c gobreaker.Counts) bool {
-			n := c.Requests - c.TotalExclusions
-			return n >= minCalls && float64(c.TotalFailures) >= ratio*float64(n)
-		},
-		// Runs under the breaker's lock: it must not ask the breaker anything.
-		OnStateChange: func(name string, from, to gobreaker.State) {
-			a.log.Warn("circuit breaker", "account", name, "from", from.String(), "to", to.String())
-			if to == gobreaker.StateOpen {
-				a.mu.Lock()
-				a.openUntil = time.Now().Add(open)
-				a.mu.Unlock()
-			}
-		},
-	})
+func newAccount(k *known, held control, log *slog.Logger) *account {
+	log = log.With("provider", k.Provider, "account", k.Name)
+	return &account{log: log, limiter: ratelimit.New(k.limits), breaker: newBreaker(k.Breaker, log), known: k, calls: newConcurrency(k.Concurrency), held: held}
 }
 
 // update takes a changed configuration over. What the limiter has counted
@@ -127,45 +83,43 @@ func (a *account) update(k *known) {
 		return
 	}
 	a.known = k
+	a.calls.setMost(k.Concurrency)
 	if err := a.limiter.Update(k.limits); err != nil { // newKnown has validated them
-		a.log.Error("limits not changed", "provider", k.Provider, "account", k.Name, "error", err)
+		a.log.Error("limits not changed", "error", err)
 	}
-	if k.Breaker != old.Breaker {
-		a.breaker = a.newBreaker(k)
-	}
-	if a.paused && !maps.Equal(k.Secrets, old.Secrets) {
-		a.paused = false
-		a.log.Info("account goes on: its credential has changed", "provider", k.Provider, "account", k.Name)
+	a.breaker.update(k.Breaker, time.Now())
+	if a.refused != nil && !maps.Equal(k.Secrets, old.Secrets) {
+		a.refused = nil
+		a.log.Info("account goes on: its credential has changed")
 	}
 }
 
-// state returns what one execution works with.
-func (a *account) state() (*known, *gobreaker.TwoStepCircuitBreaker[struct{}]) {
+// state returns the account as one execution works with it.
+func (a *account) state() *known {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.known, a.breaker
+	return a.known
 }
+
+// stopped reports whether no call may start because an operator has paused the
+// account or because its credential was refused.
+func (a *account) stopped() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.stoppedLocked()
+}
+
+func (a *account) stoppedLocked() bool { return a.held.Paused || a.refused != nil }
 
 // gate says how long no call may start, given that picked calls are on their
 // way to the limiter already and busy calls are under way. Zero opens it;
 // forever means until something changes.
 func (a *account) gate(now time.Time, picked, busy int) time.Duration {
 	a.mu.Lock()
-	k, breaker, paused := a.known, a.breaker, a.paused
+	k, stopped, full := a.known, a.stoppedLocked(), !a.calls.allows(busy)
 	a.mu.Unlock()
-	if paused || busy >= cmp.Or(k.Concurrency, 16) {
+	if stopped || full || !a.breaker.lets(now, busy) {
 		return forever
-	}
-	switch breaker.State() { // may run OnStateChange, which needs a.mu
-
-	case gobreaker.StateOpen:
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		return max(a.openUntil.Sub(now), time.Millisecond)
-	case gobreaker.StateHalfOpen:
-		if busy > 0 {
-			return forever // one probe at a time
-		}
 	}
 	if a.limiter.Delay(now, picked+1) == 0 { // the burst has room for all of them
 		return 0
@@ -195,21 +149,28 @@ func (a *account) heed(v channels.Verdict, d decision, now time.Time) (paused bo
 	if d.cooldown > 0 {
 		a.limiter.Cooldown(now.Add(d.cooldown))
 	}
-	if v.Class == channels.Throttled {
-		a.throttles++
-	} else {
-		a.throttles = 0
-	}
-	if d.pauseAuth && !a.paused {
-		a.paused = true
+	if d.pauseAuth && a.refused == nil {
+		a.refused = new(d.why)
+		a.refused.ProviderText = "" // may say who the request was about
 		return true
 	}
 	return false
 }
 
-// nextThrottle is the number that a throttle met now would have in its row.
-func (a *account) nextThrottle() int {
+// ended takes in what a call that was begun at the given time tells about how
+// many may be under way at once, and how often.
+func (a *account) ended(operation string, begun time.Time, ans *channels.Answer, v channels.Verdict) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.throttles + 1
+	now := time.Now()
+	a.calls.ended(operation, ans, v, now)
+	a.throttles.heed(v.Class, begun, now)
+}
+
+// nextThrottle is the number that a throttle of a call begun at the given time
+// would have in its row.
+func (a *account) nextThrottle(begun time.Time) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.throttles.next(begun)
 }

@@ -30,6 +30,10 @@ type laneMark struct {
 	Account  string       `msgpack:"a"`
 	OddClass string       `msgpack:"x,omitempty"`
 	Silence  int64        `msgpack:"s,omitempty"` // the account must not be called before, in the broker's milliseconds
+	Probe    int64        `msgpack:"b,omitempty"` // the breaker is open, and no probe may be made before; the same
+	Refused  uint32       `msgpack:"r,omitempty"` // stands for the credential that was refused
+	Control  uint64       `msgpack:"h,omitempty"` // revision of what an operator told last, as far as it was heeded
+	State    *standing    `msgpack:"w,omitempty"` // what is to be told about the lane, or was
 	Queues   [3]queueMark `msgpack:"q"`
 	Open     []entryMark  `msgpack:"o,omitempty"`
 }
@@ -83,6 +87,9 @@ func (p *partition) mark() {
 			p.fail(err)
 		case err != nil && p.take.Err() == nil:
 			p.log.Warn("checkpoint not written, trying again", "error", err)
+		case err == nil:
+			p.grantProbes()
+			p.tell()
 		}
 	}
 }
@@ -153,7 +160,8 @@ func (l *lane) mark(c *checkpoint) (laneMark, bool) {
 			m.Silence = l.p.clock.ms(until)
 		}
 	}
-	if l.idleLocked() && l.takenLocked() <= c.Feed && m.Silence == 0 {
+	standing := l.markStandingLocked(&m)
+	if l.idleLocked() && l.takenLocked() <= c.Feed && m.Silence == 0 && !standing {
 		return laneMark{}, false
 	}
 	for i := range l.queues {

@@ -79,6 +79,16 @@ func NewOwner(cfg OwnerConfig, parts Partitions) *Owner {
 // is another one and has no lease of its own to wait for.
 func (o *Owner) ID() string { return o.id }
 
+// Member returns under which id this owner has joined last; "" before it has.
+func (o *Owner) Member() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.member == nil {
+		return ""
+	}
+	return o.member.ID()
+}
+
 // Deadline returns until when the lease is certain. Nothing that only the owner
 // of a partition may do may begin after it; it is zero before the owner joined.
 func (o *Owner) Deadline() time.Time {

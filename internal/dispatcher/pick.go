@@ -24,6 +24,12 @@ func (l *lane) next(now time.Time) (e *entry, fetch int, wait time.Duration) {
 	} else if l.busy >= maxRefusing {
 		gate = forever
 	}
+	group := ""
+	if gate == 0 && l.acct != nil {
+		if group = l.acct.state().Group; group != "" {
+			gate = l.placeLocked(now, group)
+		}
+	}
 	if gate > 0 {
 		return l.blockedLocked(now, gate)
 	}
@@ -36,6 +42,9 @@ func (l *lane) next(now time.Time) (e *entry, fetch int, wait time.Duration) {
 	}
 	for _, class := range l.orderLocked() {
 		if e := l.pickLocked(class); e != nil {
+			if group != "" {
+				e.place, l.places = l.places[0], l.places[1:]
+			}
 			return e, -1, 0
 		}
 		if l.queues[class].behind() && len(l.open) < maxOpen {
@@ -101,7 +110,7 @@ func (l *lane) pickLocked(class int) *entry {
 
 func (l *lane) pickUpLocked(e *entry) {
 	e.noteMark()
-	e.executing = true
+	e.executing, e.place = true, place{}
 	e.resultFloor = l.p.d.lastResult.Load() // before the intents: see snapshot
 	e.intentFloor = l.p.intents.position()
 	l.picked++
@@ -117,7 +126,7 @@ func (l *lane) blockedLocked(now time.Time, gate time.Duration) (*entry, int, ti
 		q := &l.queues[c]
 		m := q.peek()
 		if m == nil {
-			if q.behind() {
+			if q.behind() && l.mayReadLocked() {
 				return nil, c, 0
 			}
 			continue
@@ -144,6 +153,11 @@ func (l *lane) blockedLocked(now time.Time, gate time.Duration) (*entry, int, ti
 	}
 	return nil, -1, wait
 }
+
+// mayReadLocked reports whether the backlog may be read while no call may start.
+// It is not while the breaker is open: each probe looks at the oldest requests
+// anyway, and ends those that are too old.
+func (l *lane) mayReadLocked() bool { return l.acct == nil || l.acct.breaker.closed() }
 
 // doubtLocked picks a request whose doubt is due, or says when the next one will
 // be. To say unknown takes no call, and must not wait for as long as the gate may

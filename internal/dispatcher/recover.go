@@ -162,6 +162,7 @@ func (p *partition) restoreLane(ctx context.Context, m *laneMark) error {
 		l.queues[i].taken, l.queues[i].head, l.queues[i].skipped = q.Taken, q.Taken, q.Known
 	}
 	l.silence(p.clock.local(m.Silence))
+	l.restoreStanding(m)
 	slices.SortFunc(m.Open, func(a, b entryMark) int { return cmp.Compare(a.Seq, b.Seq) }) // for the order keys
 	for i := range m.Open {
 		mark := &m.Open[i]

@@ -2,6 +2,12 @@ package dispatcher
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tramhq/tram/internal/ledger"
@@ -9,17 +15,11 @@ import (
 )
 
 // Lanes returns how every account stands that this dispatcher has had requests
-// of, in no order. It takes about a microsecond for each.
+// of, or that is paused, in no order. It takes about a microsecond for each.
 func (d *Dispatcher) Lanes() []ledger.Lane {
-	d.mu.Lock()
-	opened := make([]*partition, 0, len(d.opened))
-	for _, p := range d.opened {
-		opened = append(opened, p)
-	}
-	d.mu.Unlock()
 	var all []ledger.Lane
 	now := time.Now()
-	for _, p := range opened {
+	for _, p := range d.partitions() {
 		for _, l := range p.all() {
 			if s, ok := l.state(now); ok {
 				all = append(all, s)
@@ -27,6 +27,13 @@ func (d *Dispatcher) Lanes() []ledger.Lane {
 		}
 	}
 	return all
+}
+
+// partitions returns what is open.
+func (d *Dispatcher) partitions() []*partition {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Collect(maps.Values(d.opened))
 }
 
 // state says how the lane stands. A lane of no account, or of a class that does
@@ -45,27 +52,120 @@ func (l *lane) state(now time.Time) (ledger.Lane, bool) {
 		q := &l.queues[i]
 		s.Queued[i], s.Behind[i], s.Head[i] = len(q.items), q.behind(), q.head
 	}
-	l.acct.describe(&s, now)
+	l.acct.describe(&s)
+	c := l.acct.condition(now)
+	s.State, s.Why, s.By = c.state, c.words(), c.by
+	if !c.until.IsZero() {
+		s.UntilMS = c.until.UnixMilli()
+	}
+	if l.standing != nil && l.standing.State == c.state {
+		s.SinceMS = l.p.clock.local(l.standing.SinceMS).UnixMilli()
+	}
 	if s.State == events.LaneWorking && s.InFlight == 0 && l.restLocked() {
 		s.State = ledger.LaneIdle
 	}
 	return s, true
 }
 
-// describe says what of a lane's state is the account's.
-func (a *account) describe(s *ledger.Lane, now time.Time) {
+// describe says what of a lane's figures is the account's.
+func (a *account) describe(s *ledger.Lane) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s.MaxConcurrency = cmp.Or(a.known.Concurrency, 16)
 	s.Concurrency, s.UsagePercent = s.MaxConcurrency, a.usage
-	switch silent := a.limiter.Silence(); {
-	case a.paused:
-		s.State = events.LaneCredentialRefused
-	case a.openUntil.After(now):
-		s.State, s.UntilMS = events.LaneBreakerOpen, a.openUntil.UnixMilli()
-	case silent.After(now):
-		s.State, s.UntilMS = events.LaneSilenced, silent.UnixMilli()
-	default:
-		s.State = events.LaneWorking
+}
+
+// A condition is what holds an account back, or that nothing does.
+type condition struct {
+	state events.LaneState
+	until time.Time // not called before; zero: nobody knows
+	at    time.Time // by the broker's clock, when an operator told it; else zero
+	by    string    // that operator
+	why   events.Why
+}
+
+// condition returns the gravest thing that holds the account back.
+func (a *account) condition(now time.Time) condition {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.held.Paused {
+		return condition{state: events.LanePaused, at: a.held.at, by: a.held.By, why: events.Why{Detail: a.held.Reason}}
 	}
+	if a.refused != nil {
+		return condition{state: events.LaneCredentialRefused, why: *a.refused}
+	}
+	switch state, next, why := a.breaker.stands(); {
+	case state == breakerOpen:
+		return condition{state: events.LaneBreakerOpen, until: next, why: events.Why{Detail: why}}
+	case state == breakerProbing:
+		return condition{state: events.LaneBreakerProbing, why: events.Why{Detail: why}}
+	}
+	if until := a.limiter.Silence(); until.After(now) {
+		c := condition{state: events.LaneSilenced, until: until}
+		if a.usage > 0 {
+			c.why.Detail = fmt.Sprintf("%.0f%% of what the provider allows is used", a.usage)
+		}
+		return c
+	}
+	c := condition{state: events.LaneWorking}
+	if a.held.revision > 0 { // resumed
+		c.at, c.by = a.held.at, a.held.By
+	}
+	return c
+}
+
+// words says in a few words why.
+func (c *condition) words() string {
+	var parts []string
+	if c.why.Reason != "" {
+		parts = append(parts, c.why.Reason)
+	}
+	if c.why.HTTPStatus != 0 {
+		parts = append(parts, fmt.Sprintf("HTTP %d", c.why.HTTPStatus))
+	}
+	if c.why.Reason == "" && c.why.Detail != "" {
+		parts = append(parts, c.why.Detail)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// restore makes the account stand as an owner before us left it, unless an
+// operator has resumed it since.
+func (a *account) restore(m *laneMark, c clock) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.held.Paused && a.held.revision > m.Control {
+		return
+	}
+	var why events.Why // of the gravest; who needs another one does without
+	if m.State != nil {
+		why = m.State.Why
+	}
+	if m.Probe != 0 {
+		a.breaker.restore(c.local(m.Probe), why.Detail)
+	}
+	if m.Refused != 0 && m.Refused == fingerprint(a.known) {
+		a.refused = &why
+	}
+}
+
+// mark notes what restore needs.
+func (a *account) mark(m *laneMark) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	m.Control = a.held.revision
+	if a.refused != nil {
+		m.Refused = fingerprint(a.known)
+	}
+}
+
+// fingerprint tells the credential of an account from another one. It is too
+// short to tell anything else about it.
+func fingerprint(k *known) uint32 {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s/%s", k.Provider, k.Name)
+	for _, name := range slices.Sorted(maps.Keys(k.Secrets)) {
+		fmt.Fprintf(h, "\x00%s\x00%s", name, k.Secrets[name].Reveal())
+	}
+	return max(binary.BigEndian.Uint32(h.Sum(nil)), 1) // 0 is none
 }

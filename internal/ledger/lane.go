@@ -1,6 +1,11 @@
 package ledger
 
-import "github.com/tramhq/tram/pkg/events"
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/tramhq/tram/pkg/events"
+)
 
 // LaneIdle is a lane that would work if it had anything to do. Events call it
 // [events.LaneWorking]: they tell what holds an account back.
@@ -15,6 +20,7 @@ type Lane struct {
 	Owner     string           `json:"owner"` // id of the dispatcher
 	State     events.LaneState `json:"state"`
 	Why       string           `json:"why,omitempty"`      // a few words for a person
+	By        string           `json:"by,omitempty"`       // the operator who has paused or resumed it
 	SinceMS   int64            `json:"since_ms,omitempty"` // in this state; 0: for as long as the lane is here
 	UntilMS   int64            `json:"until_ms,omitempty"` // not called before; 0: nobody knows
 
@@ -28,4 +34,30 @@ type Lane struct {
 	Queued [3]int    `json:"queued"` // read and not begun
 	Behind [3]bool   `json:"behind"` // more wait in the stream than are read
 	Head   [3]uint64 `json:"head"`   // what waits in the stream comes after this sequence
+}
+
+// A Control is what an operator has told last about one account. It is stored as
+// JSON, so that any NATS client can read and write it.
+type Control struct {
+	Paused bool   `json:"paused"`
+	By     string `json:"by"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// EncodeControl returns c as it is stored.
+func EncodeControl(c Control) ([]byte, error) {
+	b, err := json.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("encode control: %w", err)
+	}
+	return b, nil
+}
+
+// DecodeControl is the reverse of [EncodeControl].
+func DecodeControl(data []byte) (*Control, error) {
+	c := new(Control)
+	if err := json.Unmarshal(data, c); err != nil {
+		return nil, fmt.Errorf("decode control: %w", err)
+	}
+	return c, nil
 }

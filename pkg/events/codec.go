@@ -39,6 +39,11 @@ func EncodeOutcome(m Meta, o *Outcome) (*nats.Msg, error) {
 	return encode(m, o.Subject(), outcomeLayout, o, nil)
 }
 
+// EncodeLane writes l as the message to publish.
+func EncodeLane(m Meta, l *Lane) (*nats.Msg, error) {
+	return encode(m, l.Subject(), laneLayout, l, nil)
+}
+
 func encode(m Meta, s Subject, l *layout, body any, f faults) (*nats.Msg, error) {
 	m.check(&f)
 	if !ValidName(s.Provider) || !ValidName(s.Account) || !ValidName(s.Last) {
@@ -101,9 +106,11 @@ type Event struct {
 	Stat     *Stat
 	Record   *Record
 	Outcome  *Outcome
+	Lane     *Lane
 }
 
-// About returns which request the event belongs to.
+// About returns which request the event belongs to. An event about a lane
+// belongs to none, and has only provider and account.
 func (e *Event) About() About {
 	switch {
 	case e.Delivery != nil:
@@ -114,6 +121,8 @@ func (e *Event) About() About {
 		return e.Record.About
 	case e.Outcome != nil:
 		return e.Outcome.About
+	case e.Lane != nil:
+		return About{Provider: e.Lane.Provider, Account: e.Lane.Account}
 	}
 	return About{}
 }
@@ -141,6 +150,9 @@ func DecodeEvent(subject string, header nats.Header, data []byte) (*Event, error
 	case KindOutcome:
 		e.Outcome = new(Outcome)
 		l, body = outcomeLayout, e.Outcome
+	case KindLane:
+		e.Lane = new(Lane)
+		l, body = laneLayout, e.Lane
 	default:
 		return nil, unknownKind(s.Kind, EventKinds)
 	}

@@ -43,6 +43,7 @@ var (
 	statLayout     = layoutOf(reflect.TypeFor[Stat]())
 	recordLayout   = layoutOf(reflect.TypeFor[Record]())
 	outcomeLayout  = layoutOf(reflect.TypeFor[Outcome]())
+	laneLayout     = layoutOf(reflect.TypeFor[Lane]())
 	contractLayout = layoutOf(reflect.TypeFor[Contract]())
 )
 

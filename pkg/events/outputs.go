@@ -7,6 +7,7 @@ type About struct {
 	Account       string `msgpack:"account" json:"account"`
 	RequestID     string `msgpack:"request_id" json:"request_id"`
 	RequestSource string `msgpack:"request_source" json:"request_source"`
+	AncestorID    string `msgpack:"ancestor_id,omitempty" json:"ancestor_id,omitempty"` // of a redriven request: the id that its producer gave it
 	Context       `msgpack:",inline"`
 }
 

@@ -18,13 +18,14 @@ const (
 	KindStat     Kind = "stat"
 	KindRecord   Kind = "record"
 	KindOutcome  Kind = "outcome"
+	KindLane     Kind = "lane"
 )
 
 // RequestKinds are the kinds that other services publish.
 var RequestKinds = []Kind{KindSend, KindReport, KindCommand}
 
 // EventKinds are the kinds that the relay publishes.
-var EventKinds = []Kind{KindDelivery, KindStat, KindRecord, KindOutcome}
+var EventKinds = []Kind{KindDelivery, KindStat, KindRecord, KindOutcome, KindLane}
 
 // TypePrefix and TypeVersion frame a kind to make its ce-type:
 // io.github.tramhq.send.v1.
@@ -57,7 +58,7 @@ func (c Class) Valid() bool { return slices.Contains(Classes, c) }
 //	tram.<kind>.<provider>.<account>.<last>
 //
 // Last is the class of a request, the state of a delivery or outcome, the
-// report of a stat, the kind of a record.
+// report of a stat, the kind of a record, the state of a lane.
 type Subject struct {
 	Kind     Kind
 	Provider string
@@ -138,4 +139,9 @@ func (r *Record) Subject() Subject {
 // Subject returns the subject that the outcome is published on.
 func (o *Outcome) Subject() Subject {
 	return Subject{KindOutcome, o.Provider, o.Account, string(o.State)}
+}
+
+// Subject returns the subject that the change of a lane is published on.
+func (l *Lane) Subject() Subject {
+	return Subject{KindLane, l.Provider, l.Account, string(l.State)}
 }

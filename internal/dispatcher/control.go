@@ -1,0 +1,140 @@
+package dispatcher
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/ledger"
+)
+
+// A control is what an operator has told last about an account: to pause, or to
+// resume. The revision orders it among all.
+type control struct {
+	ledger.Control
+	revision uint64
+	at       time.Time // by the broker's clock
+}
+
+// controls are those of all accounts, as far as this dispatcher has heard.
+type controls struct {
+	mu  sync.Mutex
+	all map[laneKey]control
+}
+
+func (c *controls) of(key laneKey) control {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.all[key]
+}
+
+// put keeps what is newer than what is known.
+func (c *controls) put(key laneKey, told control) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if told.revision > c.all[key].revision {
+		c.all[key] = told
+	}
+}
+
+// paused returns the accounts of partition n, of so many, that are paused.
+func (c *controls) paused(n, partitions int) []laneKey {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []laneKey
+	for key, told := range c.all {
+		if told.Paused && broker.Partition(key.provider, key.account, partitions) == n {
+			all = append(all, key)
+		}
+	}
+	return all
+}
+
+// readControls reads what operators have told, before an account is taken over:
+// nothing that is paused may be called, not even once.
+func (d *Dispatcher) readControls(ctx context.Context) error {
+	return d.reader.Replay(ctx, broker.ControlStream, broker.ControlPrefix+">", 1, func(m *broker.Stored) error {
+		key, told, err := decodeControl(m)
+		if err == nil {
+			d.controls.put(key, told)
+		}
+		return err
+	})
+}
+
+// watchControls heeds what operators tell until ctx is done.
+func (d *Dispatcher) watchControls(ctx context.Context) {
+	feed := broker.NewFeed(d.cfg.JS, broker.ControlStream, broker.ControlPrefix+">", 1, func(m *broker.Stored, _ uint64) {
+		key, told, err := decodeControl(m)
+		if err != nil {
+			d.log.Error("operator's word not understood", "error", err)
+			return
+		}
+		d.controls.put(key, told)
+		n := broker.Partition(key.provider, key.account, d.cfg.Partitions)
+		d.mu.Lock()
+		p := d.opened[n]
+		d.mu.Unlock()
+		if p != nil && d.known(key) != nil {
+			p.lane(key).heed(d.controls.of(key))
+		}
+	})
+	feed.Log = d.log
+	feed.Run(ctx) //nolint:errcheck // ends with ctx only
+}
+
+// decodeControl reads a key of the bucket. One that was deleted says nothing.
+func decodeControl(m *broker.Stored) (laneKey, control, error) {
+	provider, account, _ := strings.Cut(strings.TrimPrefix(m.Subject, broker.ControlPrefix), ".")
+	key, told := laneKey{provider: provider, account: account}, control{revision: m.Seq, at: m.Time}
+	if len(m.Data) == 0 {
+		return key, told, nil
+	}
+	c, err := ledger.DecodeControl(m.Data)
+	if err != nil {
+		return key, told, fmt.Errorf("read what is told about %s/%s: %w", provider, account, err)
+	}
+	told.Control = *c
+	return key, told, nil
+}
+
+// showPaused gives the paused accounts of a partition that was opened a lane, so
+// that somebody tells that they are.
+func (d *Dispatcher) showPaused(p *partition) {
+	for _, key := range d.controls.paused(p.n, d.cfg.Partitions) {
+		if d.known(key) != nil {
+			p.lane(key)
+		}
+	}
+}
+
+// heed does what an operator has told about the lane's account.
+func (l *lane) heed(told control) {
+	if acct := l.account(); acct != nil {
+		acct.control(told)
+		l.kick()
+	}
+}
+
+// control takes over what an operator has told, unless it is known. To resume
+// also closes the breaker, and lets a refused credential be tried once more.
+func (a *account) control(told control) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if told.revision <= a.held.revision {
+		return
+	}
+	was := a.held.Paused
+	a.held = told
+	switch {
+	case told.Paused && !was:
+		a.log.Warn("account paused by an operator", "by", told.By, "reason", told.Reason)
+	case !told.Paused:
+		a.log.Info("account resumed by an operator", "by", told.By)
+		a.refused = nil
+		a.breaker.reset()
+	}
+}
