@@ -87,13 +87,16 @@ func (t *translation) identify(unreadable error) {
 	seq := "seq:" + strconv.FormatUint(t.r.Seq, 10)
 	t.about = events.About{
 		Provider: token(t.req.Provider), Account: token(t.req.Account),
-		RequestID: t.req.ID, RequestSource: t.req.Source, Context: t.req.Context(),
+		RequestID: t.req.ID, RequestSource: t.req.Source, AncestorID: t.req.AncestorID, Context: t.req.Context(),
 	}
 	if !plain(t.req.ID) {
 		t.about.RequestID = seq
 	}
 	if !plain(t.req.Source) {
 		t.about.RequestSource = ""
+	}
+	if !plain(t.req.AncestorID) {
+		t.about.AncestorID = ""
 	}
 	t.id = [2]string{t.about.RequestSource, t.about.RequestID}
 	if unreadable != nil {
@@ -107,7 +110,7 @@ func (t *translation) meta(k events.Kind, atMS int64, parts ...string) events.Me
 	return events.Meta{
 		ID:     events.DeterministicID(append([]string{string(k), t.id[0], t.id[1]}, parts...)...),
 		Source: events.Source, Time: time.UnixMilli(atMS),
-		Traceparent: t.req.Traceparent, Tracestate: t.req.Tracestate,
+		Traceparent: t.req.Traceparent, Tracestate: t.req.Tracestate, AncestorID: t.about.AncestorID,
 	}
 }
 

@@ -17,7 +17,7 @@ func fullSend() *Request {
 	return &Request{
 		Meta: Meta{
 			ID: "order-1-otp", Source: "/acme/shop", Time: time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC),
-			Traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", Tracestate: "acme=1",
+			Traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", Tracestate: "acme=1", AncestorID: "order-7",
 		},
 		Kind: KindSend, Provider: "caresoft", Account: "main", Class: Urgent,
 		Send: &Send{

@@ -18,6 +18,7 @@ const (
 	HeaderTime            = "ce-time"
 	HeaderDataContentType = "ce-datacontenttype"
 	HeaderMsgID           = "Nats-Msg-Id"
+	HeaderAncestorID      = "ce-ancestorid"
 	HeaderTraceparent     = "traceparent"
 	HeaderTracestate      = "tracestate"
 )
@@ -43,6 +44,11 @@ type Meta struct {
 	Time        time.Time // when the fact came to be; zero is left out
 	Traceparent string
 	Tracestate  string
+
+	// AncestorID is set on a request that an operator has published anew, and
+	// on the events about it: the ID, within the same Source, of the request
+	// that the producer published. See `tram dead redrive`.
+	AncestorID string
 }
 
 // MsgID returns the Nats-Msg-Id by which the stream recognises the event when
@@ -53,7 +59,7 @@ func (m Meta) MsgID() string { return m.Source + "/" + m.ID }
 // header writes the envelope of an event of kind k.
 func (m Meta) header(k Kind) nats.Header {
 	h := make(nats.Header, 8)
-	v := make([]string, 0, 9) // the values of all headers, in one array
+	v := make([]string, 0, 10) // the values of all headers, in one array
 	set := func(name, value string) {
 		v = append(v, value)
 		h[name] = v[len(v)-1 : len(v) : len(v)]
@@ -66,6 +72,9 @@ func (m Meta) header(k Kind) nats.Header {
 	set(HeaderMsgID, m.MsgID())
 	if !m.Time.IsZero() {
 		set(HeaderTime, m.Time.UTC().Format(time.RFC3339Nano))
+	}
+	if m.AncestorID != "" {
+		set(HeaderAncestorID, m.AncestorID)
 	}
 	if m.Traceparent != "" {
 		set(HeaderTraceparent, m.Traceparent)
@@ -80,6 +89,9 @@ func (m Meta) header(k Kind) nats.Header {
 func (m Meta) check(f *faults) {
 	checkAttribute(HeaderID, m.ID, f)
 	checkAttribute(HeaderSource, m.Source, f)
+	if m.AncestorID != "" {
+		checkAttribute(HeaderAncestorID, m.AncestorID, f)
+	}
 	if m.Traceparent != "" && !isTraceHeader(m.Traceparent) {
 		f.add(HeaderTraceparent, "must be 1 to %d printable ASCII characters", maxTraceLen)
 	}
@@ -119,6 +131,9 @@ func readMeta(k Kind, h nats.Header, f *faults) Meta {
 		if need(a.name, ""); len(h[a.name]) == 1 {
 			checkAttribute(a.name, a.value, f)
 		}
+	}
+	if m.AncestorID = get(HeaderAncestorID); m.AncestorID != "" {
+		checkAttribute(HeaderAncestorID, m.AncestorID, f)
 	}
 	if t := get(HeaderTime); t != "" {
 		var err error
