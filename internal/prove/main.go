@@ -29,6 +29,12 @@ func main() {
 	seed := flags.Uint64("seed", 1, "of everything random")
 	var run func() (report, error)
 	switch os.Args[1] {
+	case "broker":
+		if err := serveBroker(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "prove:", err)
+			os.Exit(1)
+		}
+		return
 	case "crash":
 		sends := flags.Int("sends", 1000, "messages in a run")
 		kills := flags.Int("kills", 2, "dispatchers killed in a run, one after the other")

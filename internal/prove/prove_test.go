@@ -4,9 +4,26 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
 	"testing"
 	"time"
 )
+
+// TestMain lets the tests share the programs, and is the broker where a stage
+// starts this very program as one.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "broker" {
+		main()
+		return
+	}
+	var err error
+	if programs, err = os.MkdirTemp("", "tram-prove-"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	os.RemoveAll(programs)
+	os.Exit(code)
+}
 
 // Short runs of what `make prove-…` does at length.
 

@@ -24,19 +24,21 @@ import (
 	"github.com/tramhq/tram/internal/sandbox"
 )
 
-// A stage is where a proof plays: a broker with file storage and a sandbox in
-// this process, and the programs that it starts and kills.
+// A stage is where a proof plays: a broker with file storage, a sandbox in this
+// process, and the programs that it starts and kills.
 type stage struct {
-	dir     string
-	random  *rand.Rand
-	broker  *broker.Embedded
-	nc      *nats.Conn
-	js      jetstream.JetStream
-	sandbox *sandbox.Server
-	log     *slog.Logger
-	env     []string // of the programs
-	running []*process
-	filled  int // numbers given to requests by fill
+	dir      string
+	programs string // where they are
+	random   *rand.Rand
+	address  string   // of the broker
+	broker   *process // may be dead
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	sandbox  *sandbox.Server
+	log      *slog.Logger
+	env      []string // of the programs
+	running  []*process
+	filled   int // numbers given to requests by fill
 }
 
 // A scene is what a stage is set up with.
@@ -45,6 +47,10 @@ type scene struct {
 	Accounts []account // defaults to prover
 	Journal  int       // calls that the sandbox keeps. Defaults to its own default
 	Skew     bool      // dispatchers can be started with a clock that is wrong
+
+	Failpoints bool          // the programs pass fail-points
+	Partitions int           // defaults to broker.DefaultPartitions
+	Lease      time.Duration // of the dispatchers. Defaults to their own default
 }
 
 // An account is one at CareSoft or AhaChat. The sandbox has no limit for it.
@@ -84,21 +90,19 @@ func newStage(ctx context.Context, c scene) (_ *stage, err error) {
 			s.close()
 		}
 	}()
-	if err = s.build(ctx, c.Skew); err != nil {
+	if err = s.build(ctx, c); err != nil {
 		return nil, err
 	}
-	if s.broker, err = broker.StartEmbedded(broker.EmbeddedConfig{
-		Dir: filepath.Join(s.dir, "broker"), Listen: "127.0.0.1:0", Log: s.log,
-	}); err != nil {
+	if err = s.startBroker(ctx); err != nil {
 		return nil, err
 	}
-	if s.nc, err = broker.Connect(ctx, broker.Config{URLs: []string{s.broker.URL()}, Name: "prove"}); err != nil {
+	if s.nc, err = broker.Connect(ctx, broker.Config{URLs: []string{s.url()}, Name: "prove"}); err != nil {
 		return nil, err
 	}
 	if s.js, err = broker.JetStream(s.nc); err != nil {
 		return nil, err
 	}
-	if err = broker.Setup(ctx, s.js, broker.Streams{}); err != nil {
+	if err = broker.Setup(ctx, s.js, broker.Streams{Partitions: c.Partitions}); err != nil {
 		return nil, err
 	}
 	options := sandbox.Options{
@@ -114,38 +118,21 @@ func newStage(ctx context.Context, c scene) (_ *stage, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, s.configure(url, c.Accounts)
-}
-
-// build builds the programs. With skew their clock is off by the seconds that
-// they find in the environment.
-func (s *stage) build(ctx context.Context, skew bool) error {
-	args := []string{"build", "-o", s.dir + string(filepath.Separator)}
-	if skew {
-		overlay, err := skewedClock(ctx, s.dir)
-		if err != nil {
-			return err
-		}
-		args = append(args, "-overlay", overlay)
-	}
-	args = append(args, "github.com/tramhq/tram/cmd/dispatcher", "github.com/tramhq/tram/cmd/collector")
-	if out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("build: %w\n%s", err, out)
-	}
-	return nil
+	return s, s.configure(url, c)
 }
 
 // configure writes the configuration of the programs, and their environment.
-func (s *stage) configure(url string, accounts []account) error {
+func (s *stage) configure(url string, c scene) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, `
 nats: {url: %q}
 http: {dial_timeout: 1s}
-dispatcher: {call_timeout: 3s, grace: 5s}
+streams: {partitions: %d}
+dispatcher: {call_timeout: 3s, grace: 5s, lease: %s}
 accounts:
-`, s.broker.URL())
+`, s.url(), cmp.Or(c.Partitions, broker.DefaultPartitions), cmp.Or(c.Lease, 3*time.Second))
 	s.env = os.Environ()
-	for _, a := range accounts {
+	for _, a := range c.Accounts {
 		settings := fmt.Sprintf("{domain: %s, oa_id: %q}", a.Name, oa)
 		if a.provider() == "ahachat" {
 			settings = fmt.Sprintf("{bot_id: %q}", a.Name)
@@ -175,13 +162,10 @@ func (s *stage) close() {
 	if s.nc != nil {
 		s.nc.Close()
 	}
-	if s.broker != nil {
-		s.broker.Close()
-	}
 	os.RemoveAll(s.dir)
 }
 
-// A process is one of tram's programs.
+// A process is one of tram's programs, or the broker.
 type process struct {
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -192,12 +176,18 @@ type process struct {
 // start starts the named program, with env besides what all have. Its log is a
 // file on the stage.
 func (s *stage) start(program string, env ...string) (*process, error) {
-	log, err := os.Create(filepath.Join(s.dir, fmt.Sprintf("%s-%d.log", program, len(s.running))))
+	cmd := exec.Command(filepath.Join(s.programs, program), "--config", s.config())
+	cmd.Env = slices.Concat(s.env, env)
+	return s.launch(program, cmd)
+}
+
+// launch starts cmd under a name.
+func (s *stage) launch(name string, cmd *exec.Cmd) (*process, error) {
+	log, err := os.Create(filepath.Join(s.dir, fmt.Sprintf("%s-%d.log", name, len(s.running))))
 	if err != nil {
 		return nil, err
 	}
-	p := &process{cmd: exec.Command(filepath.Join(s.dir, program), "--config", s.config()), done: make(chan struct{}), log: log}
-	p.cmd.Env = slices.Concat(s.env, env)
+	p := &process{cmd: cmd, done: make(chan struct{}), log: log}
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	if err := p.cmd.Start(); err != nil {
 		return nil, err

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+)
+
+// programs is where built programs stay for the stages to come; if it is "",
+// each stage builds its own.
+var programs string
+
+var building sync.Mutex
+
+// build builds the programs as c wants them, and says where they are.
+func (s *stage) build(ctx context.Context, c scene) error {
+	building.Lock()
+	defer building.Unlock()
+	kind := "ordinary"
+	args := []string{"build"}
+	if c.Failpoints {
+		kind += "-failpoints"
+		args = append(args, "-tags", "failpoints")
+	}
+	if c.Skew {
+		kind += "-skew"
+	}
+	s.programs = filepath.Join(cmp.Or(programs, s.dir), kind)
+	if _, err := os.Stat(s.programs); err == nil {
+		return nil
+	}
+	if err := os.Mkdir(s.programs, 0o700); err != nil {
+		return err
+	}
+	if c.Skew {
+		overlay, err := skewedClock(ctx, s.programs)
+		if err != nil {
+			return err
+		}
+		args = append(args, "-overlay", overlay)
+	}
+	args = append(args, "-o", s.programs+string(filepath.Separator),
+		"github.com/tramhq/tram/cmd/dispatcher", "github.com/tramhq/tram/cmd/collector")
+	if out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil {
+		os.RemoveAll(s.programs)
+		return fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return nil
+}
