@@ -10,20 +10,27 @@ import (
 	"github.com/tramhq/tram/pkg/events"
 )
 
-// Update changes the accounts while the dispatcher runs: limits, breakers and
-// credentials of those that stay, those that are new, those that are no more.
-// Accounts that are not valid change nothing. Calls under way go on as they
-// began.
-func (d *Dispatcher) Update(ctx context.Context, all []*Account) error {
+// Update changes accounts and groups while the dispatcher runs: limits, breakers
+// and credentials of those that stay, those that are new, those that are no
+// more. What is not valid changes nothing. Calls under way go on as they began.
+func (d *Dispatcher) Update(ctx context.Context, all []*Account, groups []Group) error {
 	accounts, err := d.check(all)
 	if err != nil {
 		return err
 	}
+	limits, err := checkGroups(groups)
+	if err != nil {
+		return err
+	}
+	d.limits.Store(&limits)
 	old := *d.accounts.Swap(&accounts)
 	d.mu.Lock()
 	opened := slices.Collect(maps.Values(d.opened))
 	d.mu.Unlock()
 	for _, p := range opened {
+		if err := p.keeper.keep(limits); err != nil {
+			return fmt.Errorf("keep groups: %w", err)
+		}
 		for _, l := range p.all() {
 			l.configure(accounts[l.key])
 		}

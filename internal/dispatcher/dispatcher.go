@@ -16,6 +16,7 @@ import (
 
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/pkg/channels"
+	"github.com/tramhq/tram/pkg/ratelimit"
 )
 
 // Config is what a dispatcher works with. Zero durations and numbers are
@@ -25,6 +26,7 @@ type Config struct {
 	Client    *channels.Client
 	Providers []channels.Provider
 	Accounts  []*Account
+	Groups    []Group
 	Log       *slog.Logger
 
 	Partitions  int           // as the streams were set up; default 64
@@ -57,6 +59,9 @@ type Dispatcher struct {
 	results  *resultStore
 	slots    slots
 	accounts atomic.Pointer[map[laneKey]*known]
+	limits   atomic.Pointer[map[string]ratelimit.Limits] // of the groups, by name
+	groups   groupClient
+	controls controls
 	owner    *Owner
 
 	// storing outlives the calls: an answer that came is stored.
@@ -86,6 +91,12 @@ func New(cfg Config) (*Dispatcher, error) {
 	d.accounts.Store(&accounts)
 	d.results = &resultStore{js: cfg.JS, reader: d.reader, log: cfg.Log, giveUp: cfg.DedupWindow / 2, maxWait: 2 * time.Second}
 	d.storing, d.stopStoring = context.WithCancel(context.Background())
+	groups, err := checkGroups(cfg.Groups)
+	if err != nil {
+		return nil, err
+	}
+	d.limits.Store(&groups)
+	d.groups = groupClient{nc: cfg.JS.Conn(), clocks: make(map[string]keeperClock)}
 	d.owner = NewOwner(OwnerConfig{JS: cfg.JS, Partitions: cfg.Partitions, Lease: cfg.Lease, Log: cfg.Log}, d)
 	return d, nil
 }
@@ -102,6 +113,10 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(d.cfg.Grace+storeGrace, d.stopStoring) })()
 	err := d.owner.Run(ctx)
 	d.ending.Wait()
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	watching.Go(func() { d.watchControls(ctx) })
+	watching.Go(func() { d.answerStatus(ctx) })
 	return err
 }
 
@@ -127,6 +142,9 @@ func (d *Dispatcher) Open(ctx context.Context, n int, epoch uint64) error {
 	}
 	d.log.Debug("partition opened", "partition", n, "epoch", epoch)
 	return nil
+	if err := p.keeper.keep(*d.limits.Load()); err != nil {
+		return fmt.Errorf("open partition %d: keep groups: %w", n, err)
+	}
 }
 
 // Close implements [Partitions].

@@ -40,6 +40,10 @@ func (p *partition) execute(l *lane, e *entry) {
 		x.endUncalled(reason)
 		return
 	}
+	if e.missed(time.Now()) { // before it costs an intent
+		x.decision = decision{state: events.StateDeferred}
+		return
+	}
 	done, err := x.acct.breaker.allow(time.Now())
 	if err != nil { // it opened since we were picked
 		x.decision = decision{state: events.StateDeferred}
@@ -52,6 +56,10 @@ func (p *partition) execute(l *lane, e *entry) {
 		return
 	}
 	if !x.admitted() {
+		return
+	}
+	if !x.seated() {
+		x.notCalled("its place in the group was missed")
 		return
 	}
 	failpoint.Hit(failpoint.BeforeCall)

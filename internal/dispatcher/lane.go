@@ -37,6 +37,9 @@ type lane struct {
 	keys    keys              // who works and who waits for each order key
 	picked  int               // on the way to the limiter
 	busy    int               // being executed
+	places  []place           // in the account's group, not used yet
+	asking  bool              // for more of them
+	refused int               // how often in a row there were none
 	turn    int               // of normal and bulk
 	running bool
 	wake    chan struct{}

@@ -34,6 +34,7 @@ type partition struct {
 	clock   clock
 	intents *intentLog
 	marks   *checkpoints
+	keeper  *keeper
 	feed    *broker.Feed
 	jumping atomic.Bool
 	fed     atomic.Uint64 // the newest request that the feed has handed on
@@ -64,6 +65,7 @@ func newPartition(d *Dispatcher, n int, epoch uint64) *partition {
 		owner: d.owner.ID(), epoch: epoch, retry: 200 * time.Millisecond,
 	}
 	p.marks = &checkpoints{js: d.cfg.JS, n: n}
+	p.keeper = newKeeper(p, d.cfg.JS.Conn())
 	return p
 }
 
@@ -180,6 +182,7 @@ func (p *partition) fail(err error) {
 		p.log.Warn("partition given up", "error", err)
 	}
 	p.stopTake(err)
+	p.keeper.close()
 	p.d.owner.GiveUp(p.n, p.intents.epoch)
 }
 
@@ -188,6 +191,7 @@ func (p *partition) fail(err error) {
 // lost, and returns when nothing of the partition runs.
 func (p *partition) close(ctx context.Context, grace time.Duration) error {
 	p.stopTake(errStopping)
+	p.keeper.close()
 	cut := time.AfterFunc(grace, func() { p.stopWork(errGrace) })
 	p.wg.Wait()
 	cut.Stop()
@@ -204,6 +208,7 @@ func (p *partition) close(ctx context.Context, grace time.Duration) error {
 // stored, for that is what happened; nothing else is written.
 func (p *partition) drop() {
 	p.stopTake(errLeaseLost)
+	p.keeper.close()
 	p.intents.close(errLeaseLost)
 	time.AfterFunc(p.d.cfg.CallTimeout, func() { p.stopWork(errLeaseLost) })
 }

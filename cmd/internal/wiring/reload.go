@@ -21,7 +21,7 @@ type Loader func() (*config.Config, error)
 // watching a file would not.
 const reloadEvery = 5 * time.Second
 
-// reload calls update whenever the accounts of the configuration have changed,
+// reload calls update whenever accounts or groups of the configuration have changed,
 // at the latest reloadEvery after their files have, and at once on hup, until
 // ctx is done. A configuration that is not valid changes nothing and is
 // told once.
@@ -38,10 +38,10 @@ func reload(ctx context.Context, hup <-chan os.Signal, now *config.Config, load 
 		case <-tick.C:
 		}
 		c, err := load()
-		if err == nil && !reflect.DeepEqual(c.Accounts, now.Accounts) {
+		if err == nil && !(reflect.DeepEqual(c.Accounts, now.Accounts) && reflect.DeepEqual(c.Groups, now.Groups)) {
 			if err = update(c); err == nil {
-				now.Accounts = c.Accounts
-				log.Info("accounts reloaded", "accounts", len(c.Accounts))
+				now.Accounts, now.Groups = c.Accounts, c.Groups
+				log.Info("accounts reloaded", "accounts", len(c.Accounts), "groups", len(c.Groups))
 			}
 		}
 		if err == nil && !reflect.DeepEqual(c, now) {
@@ -57,4 +57,4 @@ func reload(ctx context.Context, hup <-chan os.Signal, now *config.Config, load 
 	}
 }
 
-var errRestart = errors.New("only accounts are changed while running: the other changes need a restart")
+var errRestart = errors.New("only accounts and groups are changed while running: the other changes need a restart")

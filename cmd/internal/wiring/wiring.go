@@ -108,7 +108,7 @@ func RunDispatcher(ctx context.Context, c *config.Config, load Loader, js jetstr
 	}
 	defer client.Close()
 	d, err := dispatcher.New(dispatcher.Config{
-		JS: js, Client: client, Providers: Providers(), Accounts: accounts(c), Log: log,
+		JS: js, Client: client, Providers: Providers(), Accounts: accounts(c), Groups: groups(c), Log: log,
 		Partitions: c.Streams.Partitions, Lease: c.Dispatcher.Lease,
 		CallTimeout: c.Dispatcher.CallTimeout, Grace: c.Dispatcher.Grace, MaxInFlight: c.Dispatcher.MaxInFlight,
 		// A request ends as expired a little before it would leave the stream.
@@ -120,7 +120,7 @@ func RunDispatcher(ctx context.Context, c *config.Config, load Loader, js jetstr
 		return fmt.Errorf("start dispatcher: %w", err)
 	}
 	defer following(ctx, c, load, log, func(changed *config.Config) error {
-		return d.Update(ctx, accounts(changed))
+		return d.Update(ctx, accounts(changed), groups(changed))
 	})()
 	return d.Run(ctx)
 }
@@ -146,8 +146,16 @@ func accounts(c *config.Config) []*dispatcher.Account {
 	for _, a := range c.Accounts {
 		all = append(all, &dispatcher.Account{
 			Account: *a.Channel(), Limits: a.Limits.Rate(), Concurrency: int(a.Limits.Concurrency),
-			Breaker: dispatcher.Breaker(a.Breaker), OnAmbiguous: a.OnAmbiguous,
+			Breaker: dispatcher.Breaker(a.Breaker), OnAmbiguous: a.OnAmbiguous, Group: a.Group,
 		})
+	}
+	return all
+}
+
+func groups(c *config.Config) []dispatcher.Group {
+	var all []dispatcher.Group
+	for _, g := range c.Groups {
+		all = append(all, dispatcher.Group{Name: g.Name, Limits: g.Limits.Rate()})
 	}
 	return all
 }
