@@ -65,7 +65,7 @@ func TestTheFeedJumpsOverABurst(t *testing.T) {
 	d.jumpLag = 20
 	r.run(d)
 	r.eventually(5*time.Second, func() string {
-		if len(r.desk.made()) < 40 {
+		if len(r.desk.made()) < 30+startConcurrency {
 			return "the burst has not begun"
 		}
 		return ""

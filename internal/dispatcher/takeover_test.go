@@ -43,12 +43,14 @@ func TestABrokerOutageLosesNoAnswer(t *testing.T) {
 	r.desk.hold = make(chan struct{})
 	r.start(func(c *Config) { c.CallTimeout, c.Grace = 5*time.Second, 6*time.Second })
 	var seqs []uint64
-	for i := range 40 {
+	for i := range 20 {
 		seqs = append(seqs, r.send("shop", events.Normal, fmt.Sprint("o", i), nil))
+		seqs = append(seqs, r.send("bank", events.Normal, fmt.Sprint("p", i), nil))
 	}
+	const underWay = 2 * startConcurrency // none of which ends, so there will not be more
 	r.eventually(5*time.Second, func() string {
-		if n := len(r.desk.made()); n < 16 {
-			return fmt.Sprintf("%d calls under way, want 16", n)
+		if n := len(r.desk.made()); n < underWay {
+			return fmt.Sprintf("%d calls under way, want %d", n, underWay)
 		}
 		return ""
 	})
@@ -62,8 +64,8 @@ func TestABrokerOutageLosesNoAnswer(t *testing.T) {
 			t.Errorf("request %d: %s (%s)", got.Seq, got.State, got.Why.Reason)
 		}
 	}
-	if before != 16 {
-		t.Errorf("%d calls by the end of the outage, want those 16 that had begun", before)
+	if before != underWay {
+		t.Errorf("%d calls by the end of the outage, want those %d that had begun", before, underWay)
 	}
 	if again := r.desk.twice(); again != nil {
 		t.Errorf("called twice: %v", again)
@@ -78,9 +80,10 @@ func TestTakeOverFromADispatcherThatIsCutOff(t *testing.T) {
 	hold := make(chan struct{})
 	r.desk.hold = hold
 	var seqs []uint64
-	defer r.cutOff(nil, func() bool { return len(r.desk.made()) >= 16 }, func() {
-		for i := range 50 {
+	defer r.cutOff(nil, func() bool { return len(r.desk.made()) >= 2*startConcurrency }, func() {
+		for i := range 25 {
 			seqs = append(seqs, r.send("shop", events.Normal, fmt.Sprint("c", i), nil))
+			seqs = append(seqs, r.send("bank", events.Normal, fmt.Sprint("d", i), nil))
 		}
 		for i := range 3 {
 			seqs = append(seqs, r.report(fmt.Sprint("rep", i), nil))
