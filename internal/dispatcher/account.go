@@ -64,6 +64,7 @@ type account struct {
 	calls     *concurrency
 	held      control     // what an operator told last
 	refused   *events.Why // the credential was, because; nil: it was not
+	trial     bool        // the refused credential is tried again, with one call at a time
 	throttles throttles
 	usage     float64 // percent, as the provider told it last
 }
@@ -89,7 +90,7 @@ func (a *account) update(k *known) {
 	}
 	a.breaker.update(k.Breaker, time.Now())
 	if a.refused != nil && !maps.Equal(k.Secrets, old.Secrets) {
-		a.refused = nil
+		a.refused, a.trial = nil, false
 		a.log.Info("account goes on: its credential has changed")
 	}
 }
@@ -109,14 +110,14 @@ func (a *account) stopped() bool {
 	return a.stoppedLocked()
 }
 
-func (a *account) stoppedLocked() bool { return a.held.Paused || a.refused != nil }
+func (a *account) stoppedLocked() bool { return a.held.Paused || a.refused != nil && !a.trial }
 
 // gate says how long no call may start, given that picked calls are on their
 // way to the limiter already and busy calls are under way. Zero opens it;
 // forever means until something changes.
 func (a *account) gate(now time.Time, picked, busy int) time.Duration {
 	a.mu.Lock()
-	k, stopped, full := a.known, a.stoppedLocked(), !a.calls.allows(busy)
+	k, stopped, full := a.known, a.stoppedLocked(), !a.calls.allows(busy) || a.trial && busy > 0
 	a.mu.Unlock()
 	if stopped || full || !a.breaker.lets(now, busy) {
 		return forever
@@ -149,12 +150,22 @@ func (a *account) heed(v channels.Verdict, d decision, now time.Time) (paused bo
 	if d.cooldown > 0 {
 		a.limiter.Cooldown(now.Add(d.cooldown))
 	}
-	if d.pauseAuth && a.refused == nil {
-		a.refused = new(d.why)
+	return a.heedCredential(d)
+}
+
+// heedCredential notes whether the credential is taken. It reports whether it
+// has just been refused, and was not before.
+func (a *account) heedCredential(d decision) (paused bool) {
+	switch {
+	case d.pauseAuth:
+		paused = a.refused == nil
+		a.refused, a.trial = new(d.why), false
 		a.refused.ProviderText = "" // may say who the request was about
-		return true
+	case a.trial && (d.why.Class == "" || d.why.Class == string(channels.Permanent)):
+		a.refused, a.trial = nil, false
+		a.log.Info("account goes on: its credential is taken again")
 	}
-	return false
+	return paused
 }
 
 // ended takes in what a call that was begun at the given time tells about how

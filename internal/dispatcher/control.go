@@ -120,7 +120,7 @@ func (l *lane) heed(told control) {
 }
 
 // control takes over what an operator has told, unless it is known. To resume
-// also closes the breaker, and lets a refused credential be tried once more.
+// also closes the breaker, and lets a refused credential be tried again.
 func (a *account) control(told control) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -134,7 +134,7 @@ func (a *account) control(told control) {
 		a.log.Warn("account paused by an operator", "by", told.By, "reason", told.Reason)
 	case !told.Paused:
 		a.log.Info("account resumed by an operator", "by", told.By)
-		a.refused = nil
+		a.trial = a.refused != nil
 		a.breaker.reset()
 	}
 }

@@ -68,6 +68,7 @@ type Dispatcher struct {
 	storing     context.Context
 	stopStoring context.CancelFunc
 
+	began      time.Time
 	jumpLag    uint64        // requests that a feed may lag behind before it jumps
 	lastResult atomic.Uint64 // the newest position in RESULTS that we know of
 
@@ -83,20 +84,21 @@ func New(cfg Config) (*Dispatcher, error) {
 	d := &Dispatcher{
 		cfg: cfg, log: cfg.Log, reader: broker.NewReader(cfg.JS), slots: make(slots, cfg.MaxInFlight),
 		jumpLag: 2000, opened: make(map[int]*partition), ended: make(map[int]chan struct{}),
+		controls: controls{all: make(map[laneKey]control)}, began: time.Now(),
 	}
 	accounts, err := d.check(cfg.Accounts)
 	if err != nil {
 		return nil, err
 	}
 	d.accounts.Store(&accounts)
-	d.results = &resultStore{js: cfg.JS, reader: d.reader, log: cfg.Log, giveUp: cfg.DedupWindow / 2, maxWait: 2 * time.Second}
-	d.storing, d.stopStoring = context.WithCancel(context.Background())
 	groups, err := checkGroups(cfg.Groups)
 	if err != nil {
 		return nil, err
 	}
 	d.limits.Store(&groups)
 	d.groups = groupClient{nc: cfg.JS.Conn(), clocks: make(map[string]keeperClock)}
+	d.results = &resultStore{js: cfg.JS, reader: d.reader, log: cfg.Log, giveUp: cfg.DedupWindow / 2, maxWait: 2 * time.Second}
+	d.storing, d.stopStoring = context.WithCancel(context.Background())
 	d.owner = NewOwner(OwnerConfig{JS: cfg.JS, Partitions: cfg.Partitions, Lease: cfg.Lease, Log: cfg.Log}, d)
 	return d, nil
 }
@@ -111,12 +113,12 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	// Storing goes on after the last call, but a broker that is away must not
 	// keep the process from ending.
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(d.cfg.Grace+storeGrace, d.stopStoring) })()
-	err := d.owner.Run(ctx)
-	d.ending.Wait()
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	watching.Go(func() { d.watchControls(ctx) })
 	watching.Go(func() { d.answerStatus(ctx) })
+	err := d.owner.Run(ctx)
+	d.ending.Wait()
 	return err
 }
 
@@ -129,6 +131,9 @@ func (d *Dispatcher) Open(ctx context.Context, n int, epoch uint64) error {
 	if err := d.awaitEnd(ctx, n); err != nil {
 		return fmt.Errorf("open partition %d: %w", n, err)
 	}
+	if err := d.readControls(ctx); err != nil {
+		return fmt.Errorf("open partition %d: %w", n, err)
+	}
 	p := newPartition(d, n, epoch)
 	if err := p.open(ctx); err != nil {
 		p.drop()
@@ -137,14 +142,16 @@ func (d *Dispatcher) Open(ctx context.Context, n int, epoch uint64) error {
 	d.mu.Lock()
 	d.opened[n] = p
 	d.mu.Unlock()
-	for _, l := range p.all() { // an update may have come before it could be told
-		l.configure(d.known(l.key))
-	}
-	d.log.Debug("partition opened", "partition", n, "epoch", epoch)
-	return nil
 	if err := p.keeper.keep(*d.limits.Load()); err != nil {
 		return fmt.Errorf("open partition %d: keep groups: %w", n, err)
 	}
+	for _, l := range p.all() { // an update may have come before it could be told
+		l.configure(d.known(l.key))
+		l.heed(d.controls.of(l.key))
+	}
+	d.showPaused(p)
+	d.log.Debug("partition opened", "partition", n, "epoch", epoch)
+	return nil
 }
 
 // Close implements [Partitions].

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/pkg/events"
 )
@@ -35,14 +37,17 @@ type lane struct {
 	waiting retries           // go on at their time
 	open    map[uint64]*entry // everything begun and not ended, by sequence
 	keys    keys              // who works and who waits for each order key
-	picked  int               // on the way to the limiter
-	busy    int               // being executed
 	places  []place           // in the account's group, not used yet
 	asking  bool              // for more of them
 	refused int               // how often in a row there were none
+	picked  int               // on the way to the limiter
+	busy    int               // being executed
 	turn    int               // of normal and bulk
 	running bool
 	wake    chan struct{}
+
+	standing *standing     // as the last checkpoint had it; nil is works, and nothing to tell
+	tells    *rate.Limiter // of what is told about it; nil while nothing was
 }
 
 const (
@@ -107,7 +112,7 @@ func (l *lane) configure(k *known) {
 	case k == nil:
 		l.acct = nil
 	case l.acct == nil:
-		l.acct = newAccount(k, l.p.log)
+		l.acct = newAccount(k, l.p.d.controls.of(l.key), l.p.log)
 	default:
 		l.acct.update(k)
 	}

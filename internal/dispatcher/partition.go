@@ -139,7 +139,7 @@ func (p *partition) lane(key laneKey) *lane {
 		// here, or have ended.
 		var acct *account
 		if k := p.d.known(key); k != nil {
-			acct = newAccount(k, p.log)
+			acct = newAccount(k, p.d.controls.of(key), p.log)
 		}
 		l = newLane(p, key, acct, p.fed.Load())
 		p.lanes[key] = l

@@ -82,6 +82,7 @@ type condition struct {
 	at    time.Time // by the broker's clock, when an operator told it; else zero
 	by    string    // that operator
 	why   events.Why
+	trial bool // the refused credential is tried again with the next call
 }
 
 // condition returns the gravest thing that holds the account back.
@@ -92,7 +93,7 @@ func (a *account) condition(now time.Time) condition {
 		return condition{state: events.LanePaused, at: a.held.at, by: a.held.By, why: events.Why{Detail: a.held.Reason}}
 	}
 	if a.refused != nil {
-		return condition{state: events.LaneCredentialRefused, why: *a.refused}
+		return condition{state: events.LaneCredentialRefused, why: *a.refused, trial: a.trial}
 	}
 	switch state, next, why := a.breaker.stands(); {
 	case state == breakerOpen:
@@ -126,26 +127,27 @@ func (c *condition) words() string {
 	if c.why.Reason == "" && c.why.Detail != "" {
 		parts = append(parts, c.why.Detail)
 	}
+	if c.trial {
+		parts = append(parts, "to be tried again")
+	}
 	return strings.Join(parts, ", ")
 }
 
-// restore makes the account stand as an owner before us left it, unless an
-// operator has resumed it since.
+// restore makes the account stand as an owner before us left it. What an operator
+// has resumed since has no breaker open.
 func (a *account) restore(m *laneMark, c clock) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.held.Paused && a.held.revision > m.Control {
-		return
-	}
 	var why events.Why // of the gravest; who needs another one does without
 	if m.State != nil {
 		why = m.State.Why
 	}
-	if m.Probe != 0 {
+	resumed := !a.held.Paused && a.held.revision > m.Control
+	if m.Probe != 0 && !resumed {
 		a.breaker.restore(c.local(m.Probe), why.Detail)
 	}
 	if m.Refused != 0 && m.Refused == fingerprint(a.known) {
-		a.refused = &why
+		a.refused, a.trial = &why, true // a new owner may try, say after a restart
 	}
 }
 
