@@ -96,14 +96,14 @@ func (e endedCall) timedOut(took time.Duration) {
 }
 
 func TestConcurrencySettlesAtWhatTheProviderWorksOn(t *testing.T) {
-	for _, slots := range []int{1, 2, 5, 20, 100, 500} {
+	for _, slots := range []int{1, 2, 5, 20, 100} {
 		for jitter, least := range map[string]time.Duration{"steady": 39 * time.Millisecond, "jitter": 20 * time.Millisecond} {
 			t.Run(fmt.Sprint(slots, " ", jitter), func(t *testing.T) {
 				most := 80*time.Millisecond - least
 				q, c := newQueueing(slots, least, most), newConcurrency(10_000)
-				q.run(c, 30*time.Second)
+				q.run(c, 15*time.Second)
 				highest, ended := 0.0, 0
-				const looks = 1000
+				const looks = 250
 				for range looks {
 					ended += q.run(c, 40*time.Millisecond)
 					highest = max(highest, c.now)
@@ -135,8 +135,12 @@ func TestConcurrencyIsNotPutOffByJitter(t *testing.T) {
 	for _, most := range []int{1, 2, 4, 16, 64, 1024} {
 		q, c := newQueueing(unbounded, 20*time.Millisecond, 60*time.Millisecond), newConcurrency(most)
 		q.run(c, time.Second)
-		n := q.run(c, time.Minute)
-		if use := float64(n) * 0.040 / 60 / float64(most); use < 0.95 {
+		lasts := time.Minute
+		if most > 100 {
+			lasts = 5 * time.Second // there are as many calls in it
+		}
+		n := q.run(c, lasts)
+		if use := float64(n) * 0.040 / lasts.Seconds() / float64(most); use < 0.95 {
 			t.Errorf("%.1f %% of what %d at once can do, want 95 at least", 100*use, most)
 		}
 	}

@@ -153,3 +153,22 @@ func TestRequestsThatGetTooOldEndAsExpired(t *testing.T) {
 		t.Errorf("%d calls, want the one that was refused", n)
 	}
 }
+
+func TestALaneHasMoreCallsUnderWayWhileThatHelps(t *testing.T) {
+	r := newRig(t)
+	r.desk.answer = func(int, call) (int, channels.Verdict) {
+		time.Sleep(30 * time.Millisecond)
+		return 200, channels.Verdict{Class: channels.OK, Evidence: events.Strong}
+	}
+	d := r.dispatcher(r.b.Conn, func(c *Config) { c.Accounts[0].Concurrency = 8 })
+	r.run(d)
+	var seqs []uint64
+	for i := range 100 {
+		seqs = append(seqs, r.send("shop", events.Normal, fmt.Sprint("w", i), nil))
+	}
+	r.ends(seqs...)
+	lanes := d.Lanes()
+	if len(lanes) != 1 || lanes[0].Concurrency <= startConcurrency || lanes[0].MaxConcurrency != 8 {
+		t.Errorf("lanes are %+v, want one with more than %d calls at once and 8 at most", lanes, startConcurrency)
+	}
+}
