@@ -30,6 +30,7 @@ type known struct {
 	contract events.Contract
 	limits   ratelimit.Limits
 	spacing  time.Duration // between two calls at the limit
+	meter    Meter
 }
 
 func newKnown(a *Account, p channels.Provider) (*known, error) {

@@ -58,6 +58,7 @@ func (d *Dispatcher) check(all []*Account) (map[laneKey]*known, error) {
 		if err != nil {
 			return nil, err
 		}
+		k.meter = d.cfg.Observer.Meter(a.Provider, a.Name)
 		accounts[laneKey{provider: a.Provider, account: a.Name}] = k
 	}
 	return accounts, nil

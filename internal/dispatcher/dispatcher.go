@@ -28,6 +28,7 @@ type Config struct {
 	Accounts  []*Account
 	Groups    []Group
 	Log       *slog.Logger
+	Observer  Observer // defaults to nobody
 
 	Partitions  int           // as the streams were set up; default 64
 	Lease       time.Duration // after which a dead dispatcher's partitions are taken over; default 3s
@@ -48,6 +49,9 @@ func (c Config) withDefaults() Config {
 	c.MaxInFlight = cmp.Or(c.MaxInFlight, 1024)
 	c.DedupWindow = cmp.Or(c.DedupWindow, 10*time.Minute)
 	c.Retry = c.Retry.withDefaults()
+	if c.Observer == nil {
+		c.Observer = unobserved{}
+	}
 	return c
 }
 
@@ -150,6 +154,7 @@ func (d *Dispatcher) Open(ctx context.Context, n int, epoch uint64) error {
 		l.heed(d.controls.of(l.key))
 	}
 	d.showPaused(p)
+	d.cfg.Observer.TookOver()
 	d.log.Debug("partition opened", "partition", n, "epoch", epoch)
 	return nil
 }

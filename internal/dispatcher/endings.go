@@ -58,6 +58,7 @@ func (x *execution) conclude(call *channels.Call, ans *channels.Answer, v channe
 	x.p.log.Debug("call", "operation", call.Operation, "provider", x.l.key.provider, "account", x.l.key.account,
 		"seq", e.msg.Seq, "call", e.calls, "status", ans.Status, "failure", ans.Failure, "class", v.Class, "reason", v.Reason,
 		"state", d.state, "took_us", ans.TookUS)
+	x.known.meter.Called(v.Class, time.Duration(ans.TookUS)*time.Microsecond)
 	x.store(r, d)
 	if d.state == "" && !x.lost {
 		e.next(v.Next)
@@ -197,4 +198,5 @@ func (x *execution) store(r *ledger.Result, d decision) {
 	x.e.prev = at.seq
 	x.p.d.sawResult(at.seq)
 	x.decision = d
+	x.meter().Stored(d.state)
 }
