@@ -36,9 +36,12 @@ type lane struct {
 	ready   [3][]*entry       // go on at once: next steps, and what a take-over brought
 	waiting retries           // go on at their time
 	open    map[uint64]*entry // everything begun and not ended, by sequence
+	begun   [3]int            // how many of these, by class
+	fresh   [3]bool           // by class: a new request goes before those in ready, this time
 	keys    keys              // who works and who waits for each order key
 	places  []place           // in the account's group, not used yet
 	asking  bool              // for more of them
+	useful  float64           // how many of them at once are likely to be used
 	refused int               // how often in a row there were none
 	picked  int               // on the way to the limiter
 	busy    int               // being executed
@@ -51,8 +54,9 @@ type lane struct {
 }
 
 const (
-	// maxOpen bounds the requests that a lane has begun, most of them waiting
-	// for another try. At the bound it begins no more until some have ended.
+	// maxOpen bounds the requests of a class that a lane has begun, most of them
+	// waiting for another try. At the bound it begins no more until some have
+	// ended. What waits of one class takes no room from the others.
 	maxOpen = 1024
 
 	// maxRefusing bounds the refusals under way for an account that does not
@@ -263,6 +267,7 @@ func (l *lane) settle(e *entry, d decision, now time.Time) {
 		l.waiting.add(e)
 	default:
 		delete(l.open, e.msg.Seq)
+		l.begun[e.class]--
 		if next := l.keys.leave(e); next != nil {
 			l.waiting.add(next)
 		}

@@ -41,14 +41,15 @@ func (l *lane) next(now time.Time) (e *entry, fetch int, wait time.Duration) {
 		l.ready[due.class] = append(l.ready[due.class], due)
 	}
 	for _, class := range l.orderLocked() {
+		if l.mustReadLocked(class) {
+			l.fresh[class] = false // if nothing is there yet, what is ready goes on meanwhile
+			return nil, class, 0
+		}
 		if e := l.pickLocked(class); e != nil {
 			if group != "" {
 				e.place, l.places = l.places[0], l.places[1:]
 			}
 			return e, -1, 0
-		}
-		if l.queues[class].behind() && len(l.open) < maxOpen {
-			return nil, class, 0
 		}
 	}
 	wait = forever
@@ -78,19 +79,31 @@ func (l *lane) orderLocked() [3]int {
 	return [3]int{0, 1, 2}
 }
 
-// pickLocked takes the next entry of class, or nil.
+// mustReadLocked reports whether the next request of class is still to be read
+// from the stream.
+func (l *lane) mustReadLocked(class int) bool {
+	q := &l.queues[class]
+	return len(q.items) == 0 && q.behind() && l.begun[class] < maxOpen && (l.fresh[class] || len(l.ready[class]) == 0)
+}
+
+// pickLocked takes the next entry of class, or nil: in turns one that goes on
+// and one that is new, so that a report of many pages stops nobody.
 func (l *lane) pickLocked(class int) *entry {
 	var e *entry
-	switch q := &l.queues[class]; {
-	case len(l.ready[class]) > 0:
+	q := &l.queues[class]
+	fresh := len(q.items) > 0 && l.begun[class] < maxOpen
+	switch {
+	case len(l.ready[class]) > 0 && !(fresh && l.fresh[class]):
+		l.fresh[class] = true
 		e = l.ready[class][0]
 		l.ready[class] = l.ready[class][1:]
-	case len(q.items) > 0 && len(l.open) < maxOpen:
+	case fresh:
+		l.fresh[class] = false
 		if e = l.p.begin(q.take(), class); e == nil { // ended before we took over
 			return l.pickLocked(class)
 		}
 		e.noteMark()
-		l.open[e.msg.Seq] = e
+		l.openLocked(e)
 		if !l.keys.enter(e) {
 			return l.pickLocked(class)
 		}
@@ -106,6 +119,12 @@ func (l *lane) pickLocked(class int) *entry {
 	}
 	l.pickUpLocked(e)
 	return e
+}
+
+// openLocked notes that e was begun.
+func (l *lane) openLocked(e *entry) {
+	l.open[e.msg.Seq] = e
+	l.begun[e.class]++
 }
 
 func (l *lane) pickUpLocked(e *entry) {
@@ -132,7 +151,7 @@ func (l *lane) blockedLocked(now time.Time, gate time.Duration) (*entry, int, ti
 			continue
 		}
 		left := m.Time.Add(l.p.maxAge).Sub(now)
-		if left <= 0 && len(l.open) < maxOpen {
+		if left <= 0 && l.begun[c] < maxOpen {
 			if e := l.pickLocked(c); e != nil {
 				e.aged = true
 				return e, -1, 0

@@ -184,7 +184,7 @@ func (p *partition) restoreLane(ctx context.Context, m *laneMark) error {
 			h.restore(e, p.d.cfg.CallTimeout+doubtMargin, p.clock)
 		}
 		e.noteMark()
-		l.open[mark.Seq] = e
+		l.openLocked(e)
 		if l.keys.enter(e) {
 			l.waiting.add(e)
 		}
