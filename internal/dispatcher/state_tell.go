@@ -17,6 +17,8 @@ import (
 type standing struct {
 	events.Lane `msgpack:",inline"` // times are the broker's
 	Told        bool                `msgpack:"told,omitempty"`
+
+	sent bool // it may have been told
 }
 
 const (
@@ -62,14 +64,14 @@ func (l *lane) wantsLocked(now time.Time) bool {
 func (s *standing) follow(key laneKey, c condition, now time.Time, clock clock) *standing {
 	before, told := events.LaneWorking, true
 	if s != nil {
-		before, told = s.State, s.Told
+		before, told = s.State, s.Told || s.sent
 	}
 	if c.state == events.LaneSilenced && before != c.state && c.until.Sub(now) < worthTelling {
 		c = condition{state: events.LaneWorking}
 	}
 	switch {
 	case c.state != before:
-	case c.state == events.LaneWorking && told:
+	case c.state == events.LaneWorking && (s == nil || s.Told):
 		return nil
 	default:
 		return s
@@ -95,7 +97,9 @@ func (s *standing) follow(key laneKey, c condition, now time.Time, clock clock) 
 func (l *lane) restoreStanding(m *laneMark) {
 	if acct := l.account(); acct != nil {
 		acct.restore(m, l.p.clock)
-		l.standing = m.State
+		if l.standing = m.State; l.standing != nil {
+			l.standing.sent = true // by an owner who did not live to note it
+		}
 	}
 }
 
@@ -161,9 +165,12 @@ func (l *lane) untold() (standing, bool) {
 	if l.tells == nil {
 		l.tells = rate.NewLimiter(rate.Every(tellEvery), tellBurst)
 	}
-	s := *l.standing
-	byOperator := s.State == events.LanePaused || s.Was == events.LanePaused
-	return s, byOperator || l.tells.Tokens() >= 1
+	byOperator := l.standing.State == events.LanePaused || l.standing.Was == events.LanePaused
+	if !byOperator && l.tells.Tokens() < 1 {
+		return standing{}, false
+	}
+	l.standing.sent = true
+	return *l.standing, true
 }
 
 // told notes that s is stored.
