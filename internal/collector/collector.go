@@ -156,7 +156,7 @@ const (
 	pullMessages = 500
 	pullBytes    = 16 << 20 // of one pull: the client drops what is over 64 MiB
 
-	ackWait       = 30 * time.Second
+	ackWait       = 10 * time.Second // after which the results of a collector that died come again
 	maxAckPending = 5000
 
 	apiTimeout = 3 * time.Second
