@@ -31,6 +31,7 @@ type Config struct {
 	Providers []channels.Provider
 	Accounts  []*channels.Account
 	Log       *slog.Logger
+	Observer  Observer // defaults to nobody
 
 	// Workers is how many results are read at once. The results of one account
 	// are read in order, by one worker. Defaults to GOMAXPROCS.
@@ -52,6 +53,8 @@ type Collector struct {
 	providers map[string]channels.Provider
 	accounts  atomic.Pointer[map[accountKey]*channels.Account]
 	seed      maphash.Seed
+	storing   *broker.Outage // of EVENTS and DEAD
+	health    health
 }
 
 type accountKey struct{ provider, account string }
@@ -63,10 +66,14 @@ func New(c Config) (*Collector, error) {
 	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
 	c.Window = cmp.Or(c.Window, 256)
 	c.Grace = cmp.Or(c.Grace, 10*time.Second)
+	if c.Observer == nil {
+		c.Observer = unobserved{}
+	}
 	col := &Collector{
 		Config:    c,
 		providers: make(map[string]channels.Provider, len(c.Providers)),
 		seed:      maphash.MakeSeed(),
+		storing:   broker.NewOutage(c.Log, "events cannot be stored"),
 	}
 	for _, p := range c.Providers {
 		if col.providers[p.Name()] != nil {
@@ -130,6 +137,7 @@ func (c *Collector) Run(ctx context.Context) error {
 		wg.Go(lanes[i].publish)
 		wg.Go(lanes[i].settle)
 	}
+	c.health.watch(lanes)
 	err = c.consume(ctx, work, func(m jetstream.Msg) {
 		lanes[maphash.String(c.seed, m.Subject())%uint64(len(lanes))].take(m)
 	})
@@ -179,7 +187,12 @@ func (c *Collector) consume(ctx, work context.Context, take jetstream.MessageHan
 		if c.JS.Conn().IsClosed() {
 			return fmt.Errorf("collect: %w", err)
 		}
-		c.Log.Warn("results cannot be read, trying again", "error", err)
+		c.health.deaf(err)
+		if errors.Is(err, errHeldBack) {
+			c.awaitStoring(ctx)
+		} else {
+			c.Log.Warn("results cannot be read, trying again", "error", err)
+		}
 		if !sleep(ctx, retryWait) {
 			return nil
 		}
@@ -188,6 +201,11 @@ func (c *Collector) consume(ctx, work context.Context, take jetstream.MessageHan
 }
 
 var errEnded = errors.New("the subscription has ended")
+
+// errHeldBack says that the lanes are full because events cannot be stored. The
+// client library takes that for silence of the broker, and would ask for more
+// and more results to keep; those that it has dropped come again.
+var errHeldBack = errors.New("events cannot be stored")
 
 // follow reads from cons. It returns nil when ctx is done and what was on the
 // way has come, or work is done.
@@ -207,6 +225,7 @@ func (c *Collector) follow(ctx, work context.Context, cons jetstream.Consumer, t
 		return err
 	}
 	ended := sub.Closed()
+	c.health.hears()
 	for {
 		select {
 		case <-ctx.Done():
@@ -219,6 +238,11 @@ func (c *Collector) follow(ctx, work context.Context, cons jetstream.Consumer, t
 		case <-ended:
 			return errEnded
 		case err := <-trouble:
+			if c.storing.Lasts() && errors.Is(err, jetstream.ErrNoHeartbeat) {
+				sub.Stop()
+				return errHeldBack
+			}
+			c.health.troubled(err)
 			c.Log.Warn("results do not come", "error", err)
 			if errors.Is(err, jetstream.ErrConsumerDeleted) {
 				continue // it has ended, and the server may not be done with deleting

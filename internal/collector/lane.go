@@ -3,9 +3,9 @@ package collector
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -14,6 +14,7 @@ import (
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/failpoint"
 	"github.com/tramhq/tram/internal/ledger"
+	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
 )
 
@@ -29,6 +30,8 @@ type lane struct {
 	read *broker.Reader
 	in   chan jetstream.Msg
 	sent chan publication
+
+	reading sync.Mutex // held while a result is being read, which waits for nothing
 }
 
 // A publication is one event under way.
@@ -73,6 +76,7 @@ func (l *lane) publish() {
 
 func (l *lane) publishAll(m jetstream.Msg) {
 	failpoint.Hit(failpoint.ResultRead)
+	l.Observer.Read()
 	msgs, err := l.translate(m)
 	if len(msgs) == 0 {
 		l.track(publication{err: err, last: m})
@@ -111,13 +115,13 @@ func (l *lane) translate(m jetstream.Msg) ([]*nats.Msg, error) {
 		key = accountKey{s.Provider, s.Account}
 	}
 	provider, account := l.providers[key.provider], (*l.accounts.Load())[key]
-	msgs, err := Events(r, History{}, provider, account)
+	msgs, err := l.events(r, History{}, provider, account)
 	if r.Prev != 0 && slices.ContainsFunc(msgs, isDeadLetter) {
 		past, err := l.history(r)
 		if err != nil {
 			return nil, err
 		}
-		msgs, _ = Events(r, past, provider, account) // its error is the one above
+		msgs, _ = l.events(r, past, provider, account) // its error is the one above
 	}
 	if err != nil {
 		log := l.Log.With("subject", m.Subject(), "seq", r.Seq, "call", r.Call, "error", err)
@@ -127,6 +131,14 @@ func (l *lane) translate(m jetstream.Msg) ([]*nats.Msg, error) {
 		log.Error("a result could not be told in full, made a dead letter")
 	}
 	return msgs, nil
+}
+
+// events is Events, under the lock by which [Collector.Touch] knows that a lane
+// moves.
+func (l *lane) events(r *ledger.Result, past History, p channels.Provider, a *channels.Account) ([]*nats.Msg, error) {
+	l.reading.Lock()
+	defer l.reading.Unlock()
+	return Events(r, past, p, a)
 }
 
 func isDeadLetter(m *nats.Msg) bool { return strings.HasPrefix(m.Subject, broker.DeadPrefix) }
@@ -148,12 +160,11 @@ func (l *lane) history(r *ledger.Result) (History, error) {
 
 // settle waits for the events under way, in order, until there are no more.
 func (l *lane) settle() {
-	o := outage{log: l.Log}
 	stored := true // every event so far of the result at hand
 	for p := range l.sent {
 		switch {
 		case p.event != nil:
-			stored = l.store(p, &o) && stored
+			stored = l.store(p) && stored
 			failpoint.Hit(failpoint.EventPublished)
 		case p.err != nil:
 			l.Log.Error("a result could not be made a dead letter", "error", p.err)
@@ -191,12 +202,12 @@ const (
 // store returns true once the broker has the event, and false if it will not
 // take it or the work is given up. An event that may or may not have been
 // stored is published again: the broker knows it by its id.
-func (l *lane) store(p publication, o *outage) bool {
+func (l *lane) store(p publication) bool {
 	err := p.err
 	if err == nil {
 		select {
 		case <-p.future.Ok():
-			o.over()
+			l.stored(p.event)
 			return true
 		case err = <-p.future.Err():
 		case <-l.work.Done():
@@ -205,10 +216,12 @@ func (l *lane) store(p publication, o *outage) bool {
 	}
 	for wait := 50 * time.Millisecond; err != nil; wait = min(2*wait, maxRetryWait) {
 		if refused(err) {
+			l.storing.Worked() // it is there, and answers
 			l.Log.Error("the broker refuses an event", "subject", p.event.Subject, "bytes", len(p.event.Data), "error", err)
 			return false
 		}
-		o.goesOn(err)
+		l.storing.Failed(err)
+		l.Observer.StoreFailed()
 		if !sleep(l.work, wait) {
 			return false
 		}
@@ -216,8 +229,13 @@ func (l *lane) store(p publication, o *outage) bool {
 		_, err = l.js.PublishMsg(ctx, p.event)
 		cancel()
 	}
-	o.over()
+	l.stored(p.event)
 	return true
+}
+
+func (l *lane) stored(event *nats.Msg) {
+	l.storing.Worked()
+	l.Observer.Stored(event.Subject)
 }
 
 // refused reports whether publishing the same message again cannot help.
@@ -226,26 +244,6 @@ func refused(err error) bool {
 		return e.Code == 400
 	}
 	return errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrBadSubject)
-}
-
-// An outage is logged when it begins and when it is over, not for each event.
-type outage struct {
-	log   *slog.Logger
-	since time.Time
-}
-
-func (o *outage) goesOn(err error) {
-	if o.since.IsZero() {
-		o.since = time.Now()
-		o.log.Warn("events cannot be stored, trying again", "error", err)
-	}
-}
-
-func (o *outage) over() {
-	if !o.since.IsZero() {
-		o.log.Info("events are stored again", "after", time.Since(o.since))
-		o.since = time.Time{}
-	}
 }
 
 // sleep returns false if ctx was done first.

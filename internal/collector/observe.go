@@ -1,0 +1,17 @@
+package collector
+
+// An Observer counts what a collector does. Its methods return at once.
+type Observer interface {
+	Read()                  // a result
+	Stored(subject string)  // an event or dead letter that was published under it
+	StoreFailed()           // a try to store one, which is tried again
+	Waiting(results uint64) // that have not been read yet by any collector
+}
+
+// unobserved counts nothing.
+type unobserved struct{}
+
+func (unobserved) Read()          {}
+func (unobserved) Stored(string)  {}
+func (unobserved) StoreFailed()   {}
+func (unobserved) Waiting(uint64) {}
