@@ -18,7 +18,8 @@ import (
 //	package                      may import, beside the standard library
 //	cmd/...                      anything but nats-server
 //	internal/broker              pkg/, internal/, others' modules, nats-server
-//	internal/...                 pkg/, internal/, others' modules, no provider
+//	docs                         nothing
+//	internal/...                 docs, pkg/, internal/, others' modules, no provider
 //	pkg/channels/<provider>      pkg/channels, pkg/events
 //	pkg/channels/channelstest    pkg/channels, pkg/events
 //	pkg/channels                 pkg/events
@@ -40,7 +41,8 @@ type rule struct {
 var table = []rule{
 	{packages: "cmd/...", imports: []string{"cmd/...", "internal/...", "pkg/...", "others"}},
 	{packages: "internal/broker", imports: []string{"internal/...", "pkg/channels", "pkg/events", "pkg/ratelimit", "others", "nats-server"}},
-	{packages: "internal/...", imports: []string{"internal/...", "pkg/channels", "pkg/channels/channelstest", "pkg/events", "pkg/ratelimit", "others"}},
+	{packages: "docs"},
+	{packages: "internal/...", imports: []string{"docs", "internal/...", "pkg/channels", "pkg/channels/channelstest", "pkg/events", "pkg/ratelimit", "others"}},
 	{packages: "pkg/channels/*", imports: []string{"pkg/channels", "pkg/events"}},
 	{packages: "pkg/channels", imports: []string{"pkg/events"}},
 	{packages: "pkg/events", imports: []string{"github.com/nats-io/nats.go/...", "github.com/vmihailenco/msgpack/..."}},

@@ -1,0 +1,90 @@
+package deadletter
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/ledger"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// Groups are all groups of dead letters.
+var Groups = []ledger.DeadGroup{ledger.DeadEvent, ledger.DeadRefused, ledger.DeadUnknown, ledger.DeadAnswer}
+
+// A Letter is a dead letter with its request decoded, as far as that goes.
+type Letter struct {
+	ledger.DeadLetter
+	ID                uint64 // its sequence in the stream, by which people name it
+	Provider, Account string // of the subject: "_" where there was none
+
+	Event *events.Request // nil if nothing could be read of it
+	Fault error           // why it is no request, or not a good one
+}
+
+// read reads a message of the stream.
+func read(m *broker.Stored) (*Letter, error) {
+	_, provider, account, err := broker.ParseDead(m.Subject)
+	if err != nil {
+		return nil, err
+	}
+	d, err := ledger.DecodeDeadLetter(m.Data)
+	if err != nil {
+		return nil, fmt.Errorf("read dead letter %d: %w", m.Seq, err)
+	}
+	l := &Letter{DeadLetter: *d, ID: m.Seq, Provider: provider, Account: account}
+	l.Event, l.Fault = events.DecodeRequest(d.Request.Subject, d.Request.Header, d.Request.Data)
+	return l, nil
+}
+
+// RequestID is the id that the request's events have, or "" if it bears none.
+func (l *Letter) RequestID() string {
+	if l.Event == nil {
+		return ""
+	}
+	return cmp.Or(l.Event.ID, "seq:"+strconv.FormatUint(l.Seq, 10))
+}
+
+// key names the letter's request among decisions. The time tells requests apart
+// that had the same place in streams that were made anew.
+func (l *Letter) key() string { return fmt.Sprintf("request.%d-%d", l.Seq, l.Request.TimeMS) }
+
+// A Filter chooses letters. What is empty chooses all.
+type Filter struct {
+	IDs      []uint64           `json:"ids,omitempty"`
+	Groups   []ledger.DeadGroup `json:"groups,omitempty"`
+	Reasons  []string           `json:"reasons,omitempty"`
+	Provider string             `json:"provider,omitempty"`
+	Account  string             `json:"account,omitempty"`
+	Requests []string           `json:"requests,omitempty"` // ids of requests
+	Before   time.Time          `json:"before,omitzero"`    // died before it
+	After    time.Time          `json:"after,omitzero"`     // died at it or later
+}
+
+// Empty reports whether f chooses all letters.
+func (f *Filter) Empty() bool {
+	return len(f.IDs)+len(f.Groups)+len(f.Reasons)+len(f.Requests) == 0 &&
+		f.Provider+f.Account == "" && f.Before.IsZero() && f.After.IsZero()
+}
+
+// chooses reports whether l is one of those that f means.
+func (f *Filter) chooses(l *Letter) bool {
+	died := time.UnixMilli(l.AtMS)
+	return among(f.IDs, l.ID) && among(f.Groups, l.Group) && among(f.Reasons, l.Why.Reason) && among(f.Requests, l.RequestID()) &&
+		(f.Provider == "" || f.Provider == l.Provider) && (f.Account == "" || f.Account == l.Account) &&
+		(f.Before.IsZero() || died.Before(f.Before)) && !died.Before(f.After)
+}
+
+func among[T comparable](wanted []T, v T) bool { return len(wanted) == 0 || slices.Contains(wanted, v) }
+
+// subject is what of f the broker itself can tell.
+func (f *Filter) subject() string {
+	group := "*"
+	if len(f.Groups) == 1 {
+		group = string(f.Groups[0])
+	}
+	return broker.DeadSubject(group, cmp.Or(f.Provider, "*"), cmp.Or(f.Account, "*"))
+}

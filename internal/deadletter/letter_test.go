@@ -1,0 +1,88 @@
+package deadletter
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tramhq/tram/internal/ledger"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+func TestFilter(t *testing.T) {
+	r := newRig(t)
+	now := time.Now()
+	r.bury(send(1), func(d *ledger.DeadLetter) { d.AtMS = now.Add(-time.Hour).UnixMilli() })
+	r.bury(send(2), func(d *ledger.DeadLetter) { d.Group, d.Why.Reason = ledger.DeadUnknown, "timeout" })
+	r.bury(report(3), func(d *ledger.DeadLetter) { d.Group, d.Why.Reason = ledger.DeadAnswer, "panic" })
+	other := send(4)
+	other.Provider, other.Account = "else", "where"
+	r.bury(other, nil)
+	for name, c := range map[string]struct {
+		f    Filter
+		want []uint64
+	}{
+		"all":      {Filter{}, []uint64{1, 2, 3, 4}},
+		"ids":      {Filter{IDs: []uint64{4, 2, 2, 99}}, []uint64{2, 4}},
+		"group":    {Filter{Groups: []ledger.DeadGroup{ledger.DeadUnknown}}, []uint64{2}},
+		"groups":   {Filter{Groups: []ledger.DeadGroup{ledger.DeadUnknown, ledger.DeadAnswer}}, []uint64{2, 3}},
+		"reasons":  {Filter{Reasons: []string{"panic", "quota"}}, []uint64{1, 3, 4}},
+		"provider": {Filter{Provider: "else"}, []uint64{4}},
+		"account":  {Filter{Account: "shop"}, []uint64{1, 2, 3}},
+		"request":  {Filter{Requests: []string{"order-4", "report-3"}}, []uint64{3, 4}},
+		"older":    {Filter{Before: now.Add(-time.Minute)}, []uint64{1}},
+		"newer":    {Filter{After: now.Add(-time.Minute)}, []uint64{2, 3, 4}},
+		"ids and":  {Filter{IDs: []uint64{1, 2}, Reasons: []string{"timeout"}}, []uint64{2}},
+	} {
+		var got []uint64
+		if err := r.box.Each(t.Context(), &c.f, 1<<60, func(l *Letter) error { got = append(got, l.ID); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: got %v, want %v", name, got, c.want)
+		}
+		if c.f.Empty() != (name == "all") {
+			t.Errorf("%s: empty is %v", name, c.f.Empty())
+		}
+	}
+}
+
+func TestBodyHidesPersons(t *testing.T) {
+	req := send(1)
+	req.Send.Recipient.Value, req.Send.Content.Text = "0900000001", "Mã OTP: 123456"
+	req.Send.Attributes = []events.Attribute{{Name: "vip", Value: "Nguyễn Văn An"}}
+	req.Send.Metadata = map[string]string{"name": "Nguyễn Văn An"}
+	l := &Letter{Event: req}
+	if got := string(l.Body(true)); !strings.Contains(got, "0900000001") || !strings.Contains(got, "123456") {
+		t.Errorf("revealed: %s", got)
+	}
+	got := string(l.Body(false))
+	for _, secret := range []string{"0900000001", "123456", "OTP", "Nguyễn"} {
+		if strings.Contains(got, secret) {
+			t.Errorf("%q is told: %s", secret, got)
+		}
+	}
+	for _, want := range []string{`"value":"09******01"`, `"text":"(14 characters)"`, `"kind":"phone"`, `"name":"vip"`, `"correlation_id":"c-1"`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not told: %s", want, got)
+		}
+	}
+	if got := l.Words("0900000001 has blocked you", false); got != "09******01 has blocked you" {
+		t.Errorf("words: %q", got)
+	}
+}
+
+func TestExplain(t *testing.T) {
+	for _, reason := range []string{"timeout", "quota", "unknown_account", "panic", ReasonNotSent} {
+		if e, ok := Explain(reason); !ok || e.What == "" || e.Do == "" || strings.Contains(e.What+e.Do, "](") {
+			t.Errorf("%s: %+v", reason, e)
+		}
+	}
+	if _, ok := Explain("retry"); ok {
+		t.Error("a class is explained as a reason")
+	}
+	if n := len(explanations()); n < 40 {
+		t.Errorf("%d reasons", n)
+	}
+}

@@ -1,0 +1,95 @@
+package deadletter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// takeOver finishes what other runs have decided and not done. It gives those
+// that are alive the time to do it themselves.
+func (r *redrive) takeOver(ctx context.Context) error {
+	for len(r.others) > 0 {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(time.Until(r.met.Add(r.abandoned))):
+		}
+		all := r.others
+		r.others = nil
+		for len(all) > 0 {
+			n := min(len(all), r.size)
+			if err := r.finish(ctx, all[:n]); err != nil {
+				return err
+			}
+			all = all[n:]
+		}
+	}
+	return nil
+}
+
+// finish publishes those of all that were not published, and removes the
+// letters of those that were.
+func (r *redrive) finish(ctx context.Context, all []decided) error {
+	begun := time.Now()
+	published, err := r.published(ctx, all)
+	if err != nil {
+		return err
+	}
+	requests, err := r.info(ctx, broker.Requests)
+	if err != nil {
+		return err
+	}
+	keeps := requests.Config.MaxAge
+	var left []decided
+	for _, d := range all {
+		_, err := r.Get(ctx, d.ID)
+		switch {
+		case errors.Is(err, ErrGone):
+			r.tell(Told{Letter: d.Letter, As: AsGone, NewID: d.NewID})
+		case err != nil:
+			return err
+		case published[d.NewID]:
+			if err := r.Remove(ctx, d.ID); err != nil {
+				return err
+			}
+			r.tell(Told{Letter: d.Letter, As: AsGone, NewID: d.NewID})
+		case keeps > 0 && time.Since(d.At()) > keeps:
+			r.tell(Told{Letter: d.Letter, As: AsRefused, Why: whyForgotten})
+		default:
+			left = append(left, d)
+		}
+	}
+	return r.publish(ctx, left, begun)
+}
+
+const whyForgotten = "its redrive was begun so long ago that nobody can tell whether it was published: look for its events, then drop it or publish it anew"
+
+// published returns which of the new requests are stored, by their ids. It reads
+// what the accounts' classes have got since the decisions.
+func (r *redrive) published(ctx context.Context, all []decided) (map[string]bool, error) {
+	after := map[string]uint64{} // by what matches the lane in REQUESTS
+	for _, d := range all {
+		lane := broker.LaneFilter(broker.Partition(d.Provider, d.Account, r.partitions), d.Provider, d.Account, d.Class)
+		if first, ok := after[lane]; !ok || d.After < first {
+			after[lane] = d.After
+		}
+	}
+	ids := map[string]bool{}
+	for lane, seq := range after {
+		err := r.read.Replay(ctx, broker.Requests, lane, seq+1, func(m *broker.Stored) error {
+			if id := m.Header[events.HeaderID]; len(id) == 1 {
+				ids[id[0]] = true
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("look for redriven requests: %w", err)
+		}
+	}
+	return ids, nil
+}
