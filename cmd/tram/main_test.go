@@ -211,7 +211,7 @@ func TestRun_exitCodes(t *testing.T) {
 		{"body and flags", "{}", append([]string{"send", "caresoft/hotline", "--body", "-"}, phone...), 2, "none of the others can be"},
 		{"body and tenant", "{}", []string{"report", "momo/shop", "--body", "-", "--tenant", "x", "--preset", "ALL"}, 2, "put what --preset, --tenant says into it"},
 		{"misspelt body", `{"recipent": {}}`, []string{"send", "caresoft/hotline", "--body", "-"}, 2, `unknown field "recipent"`},
-		{"bad kind", "", []string{"tail", "--kind", "send"}, 2, "must be delivery, stat, record or outcome"},
+		{"bad kind", "", []string{"tail", "--kind", "send"}, 2, "must be delivery, stat, record, outcome or lane"},
 		{"bad from", "", []string{"tail", "--from", "yesterday"}, 2, "must be a time such as"},
 		{"no such account", "", append([]string{"send", "caresoft/nobody", "-s", up.nats}, phone...), 3, "there is hotline"},
 		{"impossible", "", []string{"send", "ahachat/fanpage", "-s", up.nats, "--contact-id", "1", "--text", "hi"}, 3, "invalid send"},

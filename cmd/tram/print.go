@@ -87,6 +87,8 @@ func data(e *events.Event) any {
 		return e.Stat
 	case e.Record != nil:
 		return e.Record
+	case e.Lane != nil:
+		return e.Lane
 	}
 	return e.Outcome
 }
@@ -108,6 +110,8 @@ func (p *printer) text(e *events.Event) string {
 	case e.Record != nil:
 		// The provider's id of an object may be a person's phone number.
 		return fmt.Sprintf("%s %s key=%s", e.Record.Report, e.Record.Kind, e.Record.Key)
+	case e.Lane != nil:
+		return p.lane(e.Lane)
 	}
 	o := e.Outcome
 	told := ""
@@ -117,33 +121,53 @@ func (p *printer) text(e *events.Event) string {
 	return p.end(o.State, o.RetryAtMS, o.Why) + " " + o.Name + told + warnings(o.Warnings) + request(o.About)
 }
 
+// lane says how an account stands, and what is known about why and how long.
+func (p *printer) lane(l *events.Lane) string {
+	text := p.tint(string(l.State), l.State == events.LaneWorking, l.State == events.LaneSilenced || l.State == events.LaneBreakerProbing)
+	if l.UntilMS != 0 {
+		text += " until " + time.UnixMilli(l.UntilMS).Local().Format("15:04:05")
+	}
+	if l.By != "" {
+		text += " by " + l.By
+	}
+	return text + because(l.Why) + " was=" + string(l.Was)
+}
+
 func (p *printer) end(s events.State, retryAt int64, why events.Why) string {
 	text := p.paint(s)
 	if retryAt != 0 {
 		text += " until " + time.UnixMilli(retryAt).Local().Format("15:04:05")
 	}
+	return text + because(why)
+}
+
+func because(why events.Why) string {
 	switch {
 	case why.Reason != "" && why.Detail != "":
-		text += " (" + why.Reason + ": " + why.Detail + ")"
-	case why.Reason != "":
-		text += " (" + why.Reason + ")"
+		return " (" + why.Reason + ": " + why.Detail + ")"
+	case why.Reason+why.Detail != "":
+		return " (" + why.Reason + why.Detail + ")"
 	}
-	return text
+	return ""
 }
 
 // paint returns s, coloured by whether it is good news.
 func (p *printer) paint(s events.State) string {
-	if !p.colour {
-		return string(s)
+	return p.tint(string(s), s == events.StateAccepted || s == events.StateDone, s == events.StateDeferred)
+}
+
+// tint returns text in green if it is good, in yellow if it is no bad news
+// either, and else in red.
+func (p *printer) tint(text string, good, neither bool) string {
+	switch {
+	case !p.colour:
+		return text
+	case good:
+		return "\x1b[32m" + text + "\x1b[0m"
+	case neither:
+		return "\x1b[33m" + text + "\x1b[0m"
 	}
-	colour := "31" // red
-	switch s {
-	case events.StateAccepted, events.StateDone:
-		colour = "32" // green
-	case events.StateDeferred:
-		colour = "33" // yellow
-	}
-	return "\x1b[" + colour + "m" + string(s) + "\x1b[0m"
+	return "\x1b[31m" + text + "\x1b[0m"
 }
 
 func detail(name, value string) string {

@@ -40,6 +40,11 @@ func TestPrinter(t *testing.T) {
 	command := event(events.KindOutcome, "done")
 	command.Outcome = &events.Outcome{About: about, Kind: events.KindCommand, Name: "y", State: events.StateDone, Result: "{}"}
 
+	lane := event(events.KindLane, "paused")
+	lane.Lane = &events.Lane{State: events.LanePaused, Was: events.LaneWorking, By: "an", Why: events.Why{Detail: "their office moves"}}
+	silent := event(events.KindLane, "silenced")
+	silent.Lane = &events.Lane{State: events.LaneSilenced, Was: events.LaneWorking, UntilMS: at.Add(time.Minute).UnixMilli()}
+
 	tests := []struct {
 		e    *events.Event
 		want string
@@ -49,6 +54,8 @@ func TestPrinter(t *testing.T) {
 		{stat, "08:30:00.000 stat     caresoft/hotline momo.messages_report READ=12 count from 1970-01-01T00:00:00Z a=1 b=2\n"},
 		{null, "08:30:00.000 stat     caresoft/hotline x READ=null ratio bucket=Monday\n"},
 		{record, "08:30:00.000 record   caresoft/hotline x capability key=k1\n"},
+		{lane, "08:30:00.000 lane     caresoft/hotline \x1b[31mpaused\x1b[0m by an (their office moves) was=working\n"},
+		{silent, "08:30:00.000 lane     caresoft/hotline \x1b[33msilenced\x1b[0m until 08:31:00 was=working\n"},
 		{outcome, "08:30:00.000 outcome  caresoft/hotline \x1b[32mdone\x1b[0m x answers=4 stats=399 records=57 warning: w1; w2  request r1\n"},
 	}
 	for _, test := range tests {

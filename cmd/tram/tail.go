@@ -17,9 +17,9 @@ func tailCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tail",
 		Short: "Follow events, one line each",
-		Long: `Follow events, one line each, until interrupted: deliveries, stats, records and
-outcomes, from now on or from --from. Reading them takes nothing away from other
-services. Lines for people leave out who a message went to; --json has it.`,
+		Long: `Follow events, one line each, until interrupted: deliveries, stats, records,
+outcomes and changes of lanes, from now on or from --from. Reading them takes
+nothing away from other services. Lines for people leave out who a message went to; --json has it.`,
 		Example: `  tram tail
   tram tail --kind delivery,outcome --account caresoft/hotline
   tram tail --from 1h --json | jq 'select(.data.state == "failed")'`,
@@ -28,7 +28,7 @@ services. Lines for people leave out who a message went to; --json has it.`,
 	}
 	f.broker.register(cmd)
 	fs := cmd.Flags()
-	fs.StringSliceVar(&f.kinds, "kind", nil, "delivery, stat, record, outcome (default all)")
+	fs.StringSliceVar(&f.kinds, "kind", nil, "delivery, stat, record, outcome, lane (default all)")
 	fs.StringVar(&f.account, "account", "", "provider, or provider/account (default all)")
 	fs.StringVar(&f.from, "from", "", "begin with events of so long ago, such as 10m, of a time, or all (default with the next one)")
 	fs.BoolVar(&f.printJSON, "json", false, "print JSON, one line each")
@@ -78,7 +78,7 @@ func (f *tailFlags) subscription() (events.SubscribeConfig, error) {
 	for _, k := range f.kinds {
 		kind := events.Kind(k)
 		if !slices.Contains(events.EventKinds, kind) {
-			return sub, usage("the kind %q must be delivery, stat, record or outcome", k)
+			return sub, usage("the kind %q must be delivery, stat, record, outcome or lane", k)
 		}
 		sub.Kinds = append(sub.Kinds, kind)
 	}

@@ -121,7 +121,7 @@ func (s Streams) configs() []jetstream.StreamConfig {
 	}
 	return []jetstream.StreamConfig{
 		requests, intents, results,
-		stream(Events, "tram: deliveries, stats, records, outcomes", s.EventsAge, s.EventsBytes, subjectsOf(events.EventKinds)...),
+		stream(Events, "tram: deliveries, stats, records, outcomes, lanes", s.EventsAge, s.EventsBytes, subjectsOf(events.EventKinds)...),
 		stream(Dead, "tram: what needs a person", s.DeadAge, s.DeadBytes, "tram.dead.*.*.*"),
 	}
 }

@@ -206,7 +206,7 @@ func (r *rig) calls(account string) (of []call) {
 func TestABreakerOutlivesItsOwner(t *testing.T) {
 	r := newRig(t)
 	r.down("shop")
-	const interval = 1500 * time.Millisecond
+	const interval = 700 * time.Millisecond
 	change := func(c *Config) {
 		c.Accounts[0].Concurrency = 1
 		c.Accounts[0].Breaker = Breaker{MinCalls: 4, Ratio: 0.5, Window: time.Minute, Open: interval}

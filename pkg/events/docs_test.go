@@ -39,7 +39,7 @@ func TestDocs(t *testing.T) {
 	}
 	layouts := map[string]*layout{
 		"send": sendLayout, "report": reportLayout, "command": commandLayout, "delivery": deliveryLayout,
-		"stat": statLayout, "record": recordLayout, "outcome": outcomeLayout, "contract": contractLayout,
+		"stat": statLayout, "record": recordLayout, "outcome": outcomeLayout, "lane": laneLayout, "contract": contractLayout,
 	}
 	for _, l := range layouts {
 		named("", l)
@@ -51,7 +51,7 @@ func TestDocs(t *testing.T) {
 		examples[kind]++
 		v := map[string]any{
 			"send": new(Send), "report": new(Report), "command": new(Command), "delivery": new(Delivery),
-			"stat": new(Stat), "record": new(Record), "outcome": new(Outcome), "contract": new(Contract),
+			"stat": new(Stat), "record": new(Record), "outcome": new(Outcome), "lane": new(Lane), "contract": new(Contract),
 		}[kind]
 		d := json.NewDecoder(bytes.NewReader([]byte(text)))
 		d.DisallowUnknownFields()

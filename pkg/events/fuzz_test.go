@@ -92,7 +92,7 @@ func FuzzDecodeEvent(f *testing.F) {
 			checkRefusal(t, err)
 			return
 		}
-		if n := count(e.Delivery != nil, e.Stat != nil, e.Record != nil, e.Outcome != nil); n != 1 {
+		if n := count(e.Delivery != nil, e.Stat != nil, e.Record != nil, e.Outcome != nil, e.Lane != nil); n != 1 {
 			t.Errorf("%d bodies", n)
 		}
 		_ = e.About()

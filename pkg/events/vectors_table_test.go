@@ -185,6 +185,11 @@ func validEvents(t *testing.T) []vector {
 		About: about("momo", "main"), Kind: events.KindReport, Name: "momo.messages_report", State: events.StateDone, Final: true,
 		Attempt: 3, AtMS: 1795000001234, Pages: 3, Stats: 420, Records: 60,
 	})
+	lane := func(name string, l events.Lane) vector {
+		l.Provider, l.Account, l.SinceMS = "caresoft", "main", 1795000001234
+		msg, err := events.EncodeLane(meta, &l)
+		return exact("lane: "+name, msg, err)
+	}
 	return []vector{
 		delivery("accepted", events.Delivery{State: events.StateAccepted, Final: true, Attempt: 1, Evidence: events.Strong, ProviderMessageID: "m-1"}),
 		delivery("deferred", events.Delivery{
@@ -199,6 +204,13 @@ func validEvents(t *testing.T) []vector {
 		stat("null, which is not zero", nil),
 		exact("record: a campaign", record, err1),
 		exact("outcome: a report is complete", done, err2),
+		lane("an operator pauses it", events.Lane{State: events.LanePaused, Was: events.LaneWorking, By: "an", Why: events.Why{Detail: "their office moves"}}),
+		lane("its credential is refused", events.Lane{
+			State: events.LaneCredentialRefused, Was: events.LaneWorking,
+			Why: events.Why{Class: "auth", Reason: "unauthorized", Detail: "the token has expired", HTTPStatus: 401},
+		}),
+		lane("the provider wants silence", events.Lane{State: events.LaneSilenced, Was: events.LaneWorking, UntilMS: 1795000031234}),
+		lane("it works again", events.Lane{State: events.LaneWorking, Was: events.LaneBreakerProbing}),
 		{
 			Name: "delivery: fields of a later version", Subject: "tram.delivery.caresoft.main.accepted",
 			Headers: headers(events.KindDelivery, nil),

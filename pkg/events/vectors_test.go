@@ -157,7 +157,7 @@ func mean(t testing.TB, v vector) meaning {
 		if err != nil {
 			return refusal(t, err)
 		}
-		bodies := map[events.Kind]any{events.KindDelivery: e.Delivery, events.KindStat: e.Stat, events.KindRecord: e.Record, events.KindOutcome: e.Outcome}
+		bodies := map[events.Kind]any{events.KindDelivery: e.Delivery, events.KindStat: e.Stat, events.KindRecord: e.Record, events.KindOutcome: e.Outcome, events.KindLane: e.Lane}
 		return meaning{Kind: s.Kind, Provider: s.Provider, Account: s.Account, Last: s.Last, ID: e.ID, Source: e.Source, Body: toJSON(t, bodies[s.Kind])}
 	}
 	r, err := events.DecodeRequest(v.Subject, h, body)
@@ -222,6 +222,8 @@ func encodeMeaning(t testing.TB, m meaning) *nats.Msg {
 		msg, err = events.EncodeRecord(meta, fromJSON[events.Record](t, m.Body))
 	case events.KindOutcome:
 		msg, err = events.EncodeOutcome(meta, fromJSON[events.Outcome](t, m.Body))
+	case events.KindLane:
+		msg, err = events.EncodeLane(meta, fromJSON[events.Lane](t, m.Body))
 	}
 	if err != nil {
 		t.Fatal(err)
