@@ -41,7 +41,7 @@ func ExampleGroup() {
 	now := time.Now()
 	for range 3 {
 		at, ok := partner.Reserve(now, now.Add(time.Second))
-		fmt.Println(ok, at.Sub(now).Round(time.Second / 4))
+		fmt.Println(ok, at.Sub(now).Round(time.Second/4))
 	}
 	// Output:
 	// true 500ms
@@ -56,6 +56,6 @@ func ExampleLimits_Validate() {
 		{Limit: 15, Per: time.Hour, Burst: 15},
 	}}.Validate())
 	// Output:
-	// 60 per second and 30 per minute contradict each other: the first can never be reached
+	// 60 per second and 30 per minute contradict each other: the first can never be reached; lower it to 30, or raise the second
 	// 15 per hour: burst 15 leaves only 1 per hour of steady rate, because no span may hold more than the limit; use 7 at most
 }

@@ -113,7 +113,7 @@ func (w Window) validate() error {
 	case w.Limit <= 0:
 		return fmt.Errorf("%s: must be at least 1", w)
 	case float64(w.Limit)/w.Per.Seconds() > maxPerSecond:
-		return fmt.Errorf("%s: more than %d per second is surely a mistake", w, maxPerSecond)
+		return fmt.Errorf("%s: more than %d per second is surely a mistake; leave the window out if there is no such limit", w, maxPerSecond)
 	case w.Burst < 0:
 		return fmt.Errorf("%s: burst %d is negative", w, w.Burst)
 	case w.Burst > max(1, w.Limit/2):
@@ -134,7 +134,7 @@ func contradiction(a, b Window) error {
 	case a.Per == b.Per:
 		return fmt.Errorf("%s and %s: two windows of one period", b, a)
 	case a.Limit > b.Limit:
-		return fmt.Errorf("%s and %s contradict each other: the first can never be reached", a, b)
+		return fmt.Errorf("%s and %s contradict each other: the first can never be reached; lower it to %d, or raise the second", a, b, b.Limit)
 	}
 	return nil
 }
