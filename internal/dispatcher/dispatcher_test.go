@@ -229,12 +229,12 @@ func TestAChangedConfigurationIsTakenOver(t *testing.T) {
 	})
 	bad := account("shop", "new")
 	bad.Limits.Windows = []ratelimit.Window{ratelimit.PerSecond(0)}
-	if err := d.Update(t.Context(), []*Account{bad}); err == nil {
+	if err := d.Update(t.Context(), []*Account{bad}, nil); err == nil {
 		t.Error("limits of 0 per second were taken")
 	}
 	good := account("shop", "new")
 	good.Limits.Windows = []ratelimit.Window{ratelimit.PerSecond(500)}
-	if err := d.Update(t.Context(), []*Account{good, account("fresh", "good")}); err != nil {
+	if err := d.Update(t.Context(), []*Account{good, account("fresh", "good")}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := r.ends(shop)[0]; got.State != events.StateAccepted {

@@ -135,22 +135,25 @@ func (g *groupClient) clock(group string, a *placesAnswer, asked, came time.Time
 	return known
 }
 
-// placeLocked returns how long to wait for the next place, and asks for one
-// when there is none.
+// placeLocked returns how long to wait for the next place, and asks for more
+// when there is none. How many it asks for grows slowly while all are
+// used, and halves when one was not: that one is lost to the others.
 func (l *lane) placeLocked(now time.Time, group string) time.Duration {
 	for len(l.places) > 0 && !now.Before(l.places[0].until.Add(-lookahead)) {
 		l.places = l.places[1:]
+		l.useful = max(1, l.useful/2)
 	}
 	if len(l.places) > 0 {
 		return max(0, l.places[0].from.Sub(now)-lookahead)
 	}
 	if !l.asking {
 		l.asking = true
+		l.useful = min(l.useful+0.1, maxPlaces)
 		n := 0
 		for c := range l.queues {
 			n += len(l.ready[c]) + len(l.queues[c].items)
 		}
-		n = max(1, min(n, maxPlaces))
+		n = max(1, min(n, int(l.useful)))
 		l.p.wg.Go(func() { l.ask(group, n) })
 	}
 	return forever

@@ -14,8 +14,9 @@ import (
 )
 
 // A keeper keeps the groups whose home is its partition. Like the limiters of
-// accounts they start empty with each owner, so two owners after each other
-// together give no more than one.
+// accounts they start empty with each owner, and only when the places are over
+// that the owner before may have given: two owners after each other together
+// give no more than one.
 type keeper struct {
 	p    *partition
 	nc   *nats.Conn
@@ -61,6 +62,7 @@ func (k *keeper) keep(groups map[string]ratelimit.Limits) error {
 			continue
 		}
 		r := &room{Group: ratelimit.NewGroup(limits)}
+		r.Cooldown(time.Now().Add(placesAhead + ratelimit.GroupPlay))
 		sub, err := k.nc.Subscribe(broker.GroupSubject(name), func(m *nats.Msg) { k.answer(r, m) })
 		if err != nil {
 			return err

@@ -69,12 +69,17 @@ func (f *fleet) join() error {
 
 // leave ends the dispatcher that owns a: with end, which is kill or stop.
 func (f *fleet) leave(a account, end func(*process) error) error {
+	return f.leaveHome(a.partition(), end)
+}
+
+// leaveHome ends the owner of a partition.
+func (f *fleet) leaveHome(partition int, end func(*process) error) error {
 	if err := alive(f.dispatchers...); err != nil {
 		return err
 	}
-	claims := f.owners(a)
+	claims := f.owners(partition)
 	if len(claims) == 0 {
-		return fmt.Errorf("account %s has no owner", a.Name)
+		return fmt.Errorf("partition %d has no owner", partition)
 	}
 	owner := claims[len(claims)-1].member
 	for i, p := range f.dispatchers {
@@ -89,11 +94,11 @@ func (f *fleet) leave(a account, end func(*process) error) error {
 	return fmt.Errorf("owner %s is none of the dispatchers", owner)
 }
 
-// owners returns who has owned a, oldest first.
-func (f *fleet) owners(a account) []claim {
+// owners returns who has owned a partition, oldest first.
+func (f *fleet) owners(partition int) []claim {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Clone(f.claims[a.partition()])
+	return slices.Clone(f.claims[partition])
 }
 
 // A record is when an account was called in a stretch of time.
@@ -109,19 +114,28 @@ type record struct {
 // record judges the calls of a from one time to another by what it may be
 // called per second. Its backlog must last.
 func (f *fleet) record(a account, from, to time.Time, perSecond float64) (*record, error) {
+	return f.recordOf([]account{a}, a.partition(), from, to, perSecond)
+}
+
+// recordOf judges the calls of accounts from one time to another by what they may
+// be called per second together, which the owner of partition home sees to.
+// Their backlog must last.
+func (f *fleet) recordOf(accounts []account, home int, from, to time.Time, perSecond float64) (*record, error) {
 	r := &record{from: from, to: to}
-	for _, c := range f.sandbox.Calls(sandbox.Filter{Provider: a.provider(), Account: a.Name}) {
-		if !c.At.Before(from) && c.At.Before(to) {
-			r.calls = append(r.calls, c.At)
+	for _, a := range accounts {
+		for _, c := range f.sandbox.Calls(sandbox.Filter{Provider: a.provider(), Account: a.Name}) {
+			if !c.At.Before(from) && c.At.Before(to) {
+				r.calls = append(r.calls, c.At)
+			}
 		}
 	}
 	if len(r.calls) == 0 {
-		return nil, errors.New(a.Name + " was never called")
+		return nil, errors.New(accounts[0].Name + " was never called")
 	}
 	slices.SortFunc(r.calls, time.Time.Compare)
 	spacing := time.Duration(float64(time.Second) / perSecond)
 	last := -1
-	for _, c := range f.owners(a) {
+	for _, c := range f.owners(home) {
 		i, _ := slices.BinarySearchFunc(r.calls, c.at, time.Time.Compare)
 		if i == 0 || i == last || !c.at.Before(to) { // still in the same gap, or none of this stretch
 			continue

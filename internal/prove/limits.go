@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/tramhq/tram/internal/broker"
 )
 
 type limitsPlan struct {
@@ -14,19 +16,38 @@ type limitsPlan struct {
 	Use    float64       // share of its limit that an account must use
 }
 
-// A quota is an account with what its provider allows.
+// A quota is what a provider allows one account, or several together.
 type quota struct {
-	account
+	name           string
+	accounts       []account
+	group          bool // that share it
 	second, minute int
 }
 
 func quotas() []quota {
 	return []quota{
-		{account{Name: "slow", Limits: "{per_second: 10, concurrency: 64}"}, 10, 0},
-		{account{Name: "medium", Limits: "{per_second: 50, concurrency: 64}"}, 50, 0},
-		{account{Name: "fast", Limits: "{per_second: 200, concurrency: 64}"}, 200, 0},
-		{account{Name: "windows", Limits: "{per_second: 30, per_minute: 900, concurrency: 64}"}, 30, 900},
+		one("slow", "per_second: 10", 10, 0),
+		one("medium", "per_second: 50", 50, 0),
+		one("fast", "per_second: 200", 200, 0),
+		one("windows", "per_second: 30, per_minute: 900", 30, 900),
+		{name: "app", group: true, second: 60, accounts: []account{limited("app1", "per_second: 1000"), limited("app2", "per_second: 30"), limited("app3", "per_second: 1000")}},
 	}
+}
+
+func one(name, limits string, second, minute int) quota {
+	return quota{name: name, accounts: []account{limited(name, limits)}, second: second, minute: minute}
+}
+
+func limited(name, limits string) account {
+	return account{Name: name, Limits: "{" + limits + ", concurrency: 64}"}
+}
+
+// home is the partition whose owner keeps the quota.
+func (q quota) home() int {
+	if q.group {
+		return broker.GroupPartition(q.name, broker.DefaultPartitions)
+	}
+	return q.accounts[0].partition()
 }
 
 // perSecond is what the account can be called at for long.
@@ -40,7 +61,10 @@ func (q quota) perSecond() float64 {
 func (plan limitsPlan) scene(seed uint64) scene {
 	c := scene{Seed: seed, Skew: plan.Skew != nil}
 	for _, q := range quotas() {
-		c.Accounts = append(c.Accounts, q.account)
+		c.Accounts = append(c.Accounts, q.accounts...)
+		if q.group {
+			c.Groups = append(c.Groups, group{q.name, q.accounts, fmt.Sprintf("{per_second: %d}", q.second)})
+		}
 	}
 	return c
 }
@@ -53,8 +77,10 @@ func limits(ctx context.Context, s *stage, plan limitsPlan) (report, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	for _, q := range quotas() {
-		if err := s.fill(ctx, q.account, q.perSecond(), plan.For+time.Minute); err != nil {
-			return nil, err
+		for _, a := range q.accounts {
+			if err := s.fill(ctx, a, q.perSecond(), plan.For+time.Minute); err != nil {
+				return nil, err
+			}
 		}
 	}
 	f, err := s.newFleet(ctx, plan.Fleet, plan.Skew)
@@ -81,7 +107,7 @@ func limits(ctx context.Context, s *stage, plan limitsPlan) (report, error) {
 // that owns an account goes: killed and stopped in turns.
 func (f *fleet) comeAndGo(ctx context.Context, plan limitsPlan) (from, to time.Time, err error) {
 	err = until(ctx, 20*time.Second, "the first call of each account", func() (bool, error) {
-		return len(f.sandbox.Stats().Accounts) == len(quotas()), alive(f.dispatchers...)
+		return len(f.sandbox.Stats().Accounts) == len(plan.scene(0).Accounts), alive(f.dispatchers...)
 	})
 	from = time.Now()
 	to = from.Add(plan.For)
@@ -90,14 +116,14 @@ func (f *fleet) comeAndGo(ctx context.Context, plan limitsPlan) (from, to time.T
 		if err = pause(ctx, half); err != nil {
 			break
 		}
-		gone := quotas()[f.random.IntN(len(quotas()))].account
+		gone := quotas()[f.random.IntN(len(quotas()))].home()
 		switch i % 4 {
 		case 0, 2:
 			err = f.join()
 		case 1:
-			err = f.leave(gone, (*process).kill)
+			err = f.leaveHome(gone, (*process).kill)
 		case 3:
-			err = f.leave(gone, (*process).stop)
+			err = f.leaveHome(gone, (*process).stop)
 		}
 	}
 	if err == nil {
@@ -108,18 +134,22 @@ func (f *fleet) comeAndGo(ctx context.Context, plan limitsPlan) (from, to time.T
 
 // judgeQuota adds what became of one account's limits.
 func (f *fleet) judgeQuota(r *report, plan limitsPlan, q quota, from, to time.Time) error {
-	calls, err := f.record(q.account, from, to, q.perSecond())
+	calls, err := f.recordOf(q.accounts, q.home(), from, to, q.perSecond())
 	if err != nil {
 		return err
 	}
-	name := func(what string) string { return fmt.Sprintf("%d dispatchers, %s, %s", plan.Fleet, q.Name, what) }
+	name := func(what string) string { return fmt.Sprintf("%d dispatchers, %s, %s", plan.Fleet, q.name, what) }
 	second := calls.most(time.Second)
 	r.add(name("most calls in any second"), second, fmt.Sprintf("%d at most", q.second), second <= q.second)
 	if q.minute > 0 && plan.For > time.Minute {
 		minute := calls.most(time.Minute)
 		r.add(name("most calls in any minute"), minute, fmt.Sprintf("%d at most", q.minute), minute <= q.minute)
 	}
-	r.add(name("use of the limit"), percent(calls.use), percent(plan.Use)+" at least", calls.use >= plan.Use)
+	least := plan.Use
+	if q.group { // whose places must be a little further apart
+		least -= 0.05
+	}
+	r.add(name("use of the limit"), percent(calls.use), percent(least)+" at least", calls.use >= least)
 	r.note(name("taken over"), calls.takeOvers())
 	return nil
 }

@@ -46,6 +46,7 @@ type scene struct {
 	Seed     uint64    // of everything random
 	Accounts []account // defaults to prover
 	Journal  int       // calls that the sandbox keeps. Defaults to its own default
+	Groups   []group   // of them
 	Skew     bool      // dispatchers can be started with a clock that is wrong
 
 	Failpoints bool          // the programs pass fail-points
@@ -63,6 +64,13 @@ type account struct {
 
 // prover is called as fast as it goes.
 var prover = account{Name: "prove", Limits: "{per_second: 1000, concurrency: 64}"}
+// A group is accounts with a limit that they share.
+type group struct {
+	name     string
+	accounts []account
+	limits   string // as the configuration has them
+}
+
 
 func (a account) provider() string { return cmp.Or(a.Provider, "caresoft") }
 
@@ -150,6 +158,14 @@ accounts:
 	return os.WriteFile(s.config(), []byte(b.String()), 0o600)
 }
 
+	b.WriteString("groups:\n")
+	for _, g := range c.Groups {
+		fmt.Fprintf(&b, "  - {name: %s, limits: %s, accounts: [", g.name, g.limits)
+		for i, a := range g.accounts {
+			fmt.Fprintf(&b, "%s%s/%s", strings.Repeat(", ", min(i, 1)), a.provider(), a.Name)
+		}
+		b.WriteString("]}\n")
+	}
 func (s *stage) config() string { return filepath.Join(s.dir, "tram.yaml") }
 
 func (s *stage) close() {
