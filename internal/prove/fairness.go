@@ -63,8 +63,8 @@ func fairness(ctx context.Context, s *stage, plan fairnessPlan) (report, error) 
 	if err != nil {
 		return nil, err
 	}
-	// Broker, sandbox and journal share this process's heap. What they collect
-	// must not take the processor from what is measured.
+	// The journal is large. To collect garbage around it must not take the
+	// processor from what is measured.
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	f := flow{stage: s, plan: plan, dispatcher: d}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -103,7 +103,7 @@ type flow struct {
 type stretch struct {
 	what     string
 	from, to time.Time
-	cpu      [3]float64 // seconds of a core used by the dispatcher, by this process, by the whole machine
+	cpu      [4]float64 // seconds of a core used by the dispatcher, the broker, this process, the whole machine
 
 	all, near latencies // of the others, and of those in the heavy account's partition
 	heavy     []time.Time
@@ -135,8 +135,8 @@ func (f *flow) stretch(what string, play func() error) error {
 	return err
 }
 
-func (f *flow) cpu() [3]float64 {
-	return [3]float64{cpuOf(f.dispatcher.cmd.Process.Pid), cpuOf(os.Getpid()), cpuOfAll()}
+func (f *flow) cpu() [4]float64 {
+	return [4]float64{cpuOf(f.dispatcher.cmd.Process.Pid), cpuOf(f.broker.cmd.Process.Pid), cpuOf(os.Getpid()), cpuOfAll()}
 }
 
 // run publishes requests for the others in turns until done.
@@ -230,8 +230,9 @@ func (s *stretch) describe(r *report) {
 	seconds := s.to.Sub(s.from).Seconds()
 	r.note(s.what+": time, calls per second of the others", fmt.Sprintf("%.0fs, %.0f", seconds, float64(len(s.all))/seconds))
 	// Whoever else uses the machine makes everything late: such a run says little.
-	r.note(s.what+": cores busy with the dispatcher, with broker and sandbox, with others, of how many",
-		fmt.Sprintf("%.2f, %.2f, %.2f of %d", s.cpu[0]/seconds, s.cpu[1]/seconds, (s.cpu[2]-s.cpu[0]-s.cpu[1])/seconds, runtime.NumCPU()))
+	busy := func(used float64) string { return fmt.Sprintf("%.2f", used/seconds) }
+	r.note(s.what+": cores busy with dispatcher, broker, sandbox and publishers, others", fmt.Sprintf("%s, %s, %s, %s of %d",
+		busy(s.cpu[0]), busy(s.cpu[1]), busy(s.cpu[2]), busy(s.cpu[3]-s.cpu[0]-s.cpu[1]-s.cpu[2]), runtime.NumCPU()))
 	r.note(s.what+": publication to call, others", s.all)
 	if len(s.near) > 0 {
 		r.note(s.what+": publication to call, others in the same partition", s.near)
