@@ -50,14 +50,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(upCommand(), setupCommand(), sendCommand(), reportCommand(), commandCommand(), tailCommand(), configCommand(), versionCommand())
-	for _, c := range root.Commands() {
-		work := c.RunE
-		c.RunE = func(cmd *cobra.Command, args []string) error {
-			started = true // what fails before this has failed in reading the command line
-			return work(cmd, args)
-		}
-	}
+	root.AddCommand(upCommand(), setupCommand(), sendCommand(), reportCommand(), commandCommand(), tailCommand(),
+		statusCommand(), laneCommand(), deadCommand(), configCommand(), versionCommand())
+	noteStart(root, &started)
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -73,6 +68,20 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return wiring.ExitUsage
 	}
 	return exitCode(err)
+}
+
+// noteStart sets started when any of the commands below cmd begins its work:
+// what fails before that has failed in reading the command line.
+func noteStart(cmd *cobra.Command, started *bool) {
+	for _, c := range cmd.Commands() {
+		noteStart(c, started)
+		if work := c.RunE; work != nil {
+			c.RunE = func(cmd *cobra.Command, args []string) error {
+				*started = true
+				return work(cmd, args)
+			}
+		}
+	}
 }
 
 // errUnreachable says that there is no broker to talk to.
