@@ -30,7 +30,6 @@ type entry struct {
 	doubt   bool      // an owner before us died in its last call
 	aged    bool      // it would leave the stream unsent: end it now
 	place   place     // in the group of its account, where that has one
-	gated   bool      // picked to settle its doubt, while no call may start
 
 	// An execution changes the fields above without a lock. What a checkpoint
 	// needs of them is noted before and after it, with the positions from which

@@ -31,11 +31,6 @@ func (p *partition) execute(l *lane, e *entry) {
 	if !ok || !x.resolveDoubt(call) {
 		return
 	}
-	if e.gated { // it may be repeated, when its turn comes
-		e.gated = false
-		x.decision = decision{state: events.StateDeferred}
-		return
-	}
 	if over, reason := x.over(time.Now()); over {
 		x.endUncalled(reason)
 		return
@@ -168,8 +163,9 @@ func (x *execution) prepare() (call *channels.Call, ok bool) {
 	return call, true
 }
 
-// resolveDoubt decides about a call in which an owner before us died. It
-// reports whether the request goes on.
+// resolveDoubt decides about a call in which an owner before us died, and stores
+// that as the call's result: should the owner be alive and have stored the answer
+// meanwhile, that one holds. It reports whether there was no doubt.
 func (x *execution) resolveDoubt(call *channels.Call) bool {
 	if !x.e.doubt {
 		return true
@@ -180,11 +176,11 @@ func (x *execution) resolveDoubt(call *channels.Call) bool {
 		Class: channels.Ambiguous, Reason: ReasonWorkerDied,
 		Detail: "the dispatcher that had the call under way is gone, and so is the answer",
 	}, x.policy(call))
-	if d.state == events.StateDeferred { // may be repeated: this very call is the repetition
-		return true
-	}
 	r := x.e.result(time.Now())
 	r.State, r.Why, r.Evidence, r.Dead = d.state, d.why, d.evidence, d.dead
+	if d.state == events.StateDeferred { // it has waited for the answer already
+		d.retryIn, r.RetryAtMS = 0, r.AtMS
+	}
 	x.store(r, d)
 	return false
 }

@@ -193,7 +193,6 @@ func (l *lane) doubtLocked(now time.Time) (*entry, time.Duration) {
 			continue
 		}
 		heap.Remove(&l.waiting, i)
-		e.gated = true
 		l.pickUpLocked(e)
 		return e, 0
 	}

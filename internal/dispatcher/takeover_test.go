@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -173,6 +174,46 @@ func TestADoubtOutlivesASecondTakeOver(t *testing.T) {
 	}
 	if twice := r.desk.twice(); twice != nil {
 		t.Errorf("called twice: %s", twice)
+	}
+}
+
+// The owner before was not dead but frozen or cut off for a while, and stores the
+// answer when others have taken over. What may be repeated is not, then.
+func TestALateAnswerOfTheOwnerBeforeHolds(t *testing.T) {
+	r := newRig(t)
+	patient := func(c *Config) { c.CallTimeout, c.Grace = 4*time.Second, 5*time.Second }
+	hold := make(chan struct{})
+	r.desk.hold = hold
+	var seq uint64
+	defer r.cutOff(nil, func() bool { return len(r.desk.made()) > 0 }, func() {
+		seq = r.send("shop", events.Normal, "late", func(s *events.Send) { s.OnAmbiguous = events.Resend })
+	})()
+	defer close(hold)
+	r.desk.mu.Lock()
+	r.desk.hold = nil
+	r.desk.mu.Unlock()
+
+	r.takenOver("shop", patient)
+	request, err := r.read.Get(t.Context(), broker.Requests, seq)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := newEntry(request, 1)
+	e.calls = 1
+	late := e.result(time.Now())
+	late.State = events.StateAccepted
+	results := &resultStore{js: r.b.JS, reader: r.read, log: slog.New(slog.DiscardHandler), giveUp: time.Minute, maxWait: time.Second}
+	at, err := results.put(t.Context(), broker.Partition("fake", "shop", r.partitions), laneKey{provider: "fake", account: "shop"}, late)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ends(seq)
+	want := 1
+	if at.duplicate { // on a machine so slow that the answer came after all patience
+		want = 2
+	}
+	if got := len(r.desk.made()); got != want {
+		t.Errorf("called %d times, want %d", got, want)
 	}
 }
 
