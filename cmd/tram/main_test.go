@@ -44,7 +44,7 @@ type running struct {
 	stop          func() // and waits until it has
 }
 
-var readyLine = regexp.MustCompile(`^ready nats=(nats://127\.0\.0\.1:\d+) sandbox=(http://127\.0\.0\.1:\d+)$`)
+var readyLine = regexp.MustCompile(`^ready nats=(nats://127\.0\.0\.1:\d+) sandbox=(http://127\.0\.0\.1:\d+) ops=(http://127\.0\.0\.1:\d+)$`)
 
 // start runs `tram up` on a free port until the test ends or stop is called.
 func start(t *testing.T, dir string) *running {
@@ -215,6 +215,11 @@ func TestRun_exitCodes(t *testing.T) {
 		{"bad from", "", []string{"tail", "--from", "yesterday"}, 2, "must be a time such as"},
 		{"no such account", "", append([]string{"send", "caresoft/nobody", "-s", up.nats}, phone...), 3, "there is hotline"},
 		{"impossible", "", []string{"send", "ahachat/fanpage", "-s", up.nats, "--contact-id", "1", "--text", "hi"}, 3, "invalid send"},
+		{"no lanes", "", []string{"lane", "pause"}, 2, "which accounts?"},
+		{"nothing to do with a lane", "", []string{"lane"}, 2, "say what to do: pause, resume"},
+		{"lane of no account", "", []string{"lane", "pause", "caresoft/hotlin", "-s", up.nats}, 3, "there is hotline: did you mean caresoft/hotline?"},
+		{"lanes of no provider", "", []string{"lane", "resume", "--provider", "moomoo", "-s", up.nats}, 3, "moomoo is not configured"},
+		{"status of no name", "", []string{"status", "a b", "-s", up.nats}, 2, "must be provider or provider/account"},
 		{"bad configuration", "", []string{"config", "--config", "testdata/misspelt.yaml"}, 3, "line 1: dispatchr is not a setting: did you mean dispatcher?"},
 		{"no broker", "", append([]string{"send", "caresoft/hotline", "-s", "127.0.0.1:1", "--connect-timeout", "50ms"}, phone...), 4, "the broker cannot be reached"},
 		{"expired", "", append([]string{"send", "caresoft/hotline", "-s", up.nats, "--expires-at", "1ms", "--wait"}, phone...), 5, "the request ended as expired"},

@@ -77,7 +77,7 @@ func (env environment) overlay(c *Config, fs *faults) {
 	}
 	for name := range env {
 		if strings.HasPrefix(name, "TRAM_") && !slices.Contains(known, name) {
-			if meant := closest(name, known); meant != "" {
+			if meant := Closest(name, known); meant != "" {
 				fs.add(name, "is not a setting: did you mean %s?", meant)
 			}
 		}

@@ -70,14 +70,15 @@ func (fs faults) err(file string) error {
 // didYouMean returns a question naming the one of known that word is a slip
 // of, or "".
 func didYouMean(word string, known []string) string {
-	if best := closest(word, known); best != "" {
+	if best := Closest(word, known); best != "" {
 		return fmt.Sprintf(": did you mean %s?", best)
 	}
 	return ""
 }
 
-// closest returns the one of known that is at most two slips away from word.
-func closest(word string, known []string) string {
+// Closest returns the one of known that is at most two slips away from word, or
+// "".
+func Closest(word string, known []string) string {
 	best, least := "", 3
 	for _, k := range known {
 		if d := slips(word, k); d < least && d < len(k) {

@@ -79,7 +79,7 @@ func (d *Dispatcher) watchControls(ctx context.Context) {
 		p := d.opened[n]
 		d.mu.Unlock()
 		if p != nil && d.known(key) != nil {
-			p.lane(key).heed(d.controls.of(key))
+			p.heed(key, d.controls.of(key))
 		}
 	})
 	feed.Log = d.log
@@ -108,6 +108,20 @@ func (d *Dispatcher) showPaused(p *partition) {
 		if d.known(key) != nil {
 			p.lane(key)
 		}
+	}
+}
+
+// heed does what an operator has told about an account. One that is paused gets
+// a lane if it has none, as showPaused does.
+func (p *partition) heed(key laneKey, told control) {
+	p.mu.Lock()
+	l := p.lanes[key]
+	p.mu.Unlock()
+	if l == nil && told.Paused {
+		l = p.lane(key)
+	}
+	if l != nil {
+		l.heed(told)
 	}
 }
 

@@ -58,7 +58,10 @@ func (l *lane) state(now time.Time) (ledger.Lane, bool) {
 	if !c.until.IsZero() {
 		s.UntilMS = c.until.UnixMilli()
 	}
-	if l.standing != nil && l.standing.State == c.state {
+	switch {
+	case c.state == events.LanePaused:
+		s.SinceMS = l.p.clock.local(c.at.UnixMilli()).UnixMilli()
+	case l.standing != nil && l.standing.State == c.state:
 		s.SinceMS = l.p.clock.local(l.standing.SinceMS).UnixMilli()
 	}
 	if s.State == events.LaneWorking && s.InFlight == 0 && l.restLocked() {

@@ -45,6 +45,6 @@ type Status struct {
 	Partitions int    `json:"partitions"` // that it owns
 	LaneCount  int    `json:"lane_count"` // accounts it has had requests of
 	InFlight   int    `json:"in_flight"`  // requests being executed
-	Lanes      []Lane `json:"lanes"`
+	Lanes      []Lane `json:"lanes,omitempty"`
 	More       bool   `json:"more,omitempty"` // another part follows, with more lanes
 }

@@ -70,6 +70,24 @@ func (d *Directory) Contract(ctx context.Context, provider, account string) (Con
 	return c, nil
 }
 
+// Accounts returns all accounts that there are, as <provider>/<account>, sorted.
+// The error is [ErrNotSetUp] if there is no directory.
+func (d *Directory) Accounts(ctx context.Context) ([]string, error) {
+	kv, err := d.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := keys(ctx, kv)
+	if err != nil {
+		return nil, fmt.Errorf("list accounts: %w", err)
+	}
+	for i, k := range all {
+		all[i] = strings.Replace(k, ".", "/", 1)
+	}
+	slices.Sort(all)
+	return all, nil
+}
+
 func (d *Directory) read(ctx context.Context, provider, account string) (Contract, error) {
 	if !ValidName(provider) || !ValidName(account) {
 		return Contract{}, UnknownAccount("", provider, account, nil)
