@@ -39,7 +39,7 @@ func serveBroker(args []string) error {
 
 // startBroker starts the stage's broker, anew after it was killed, and returns
 // when it takes connections. Its address and its streams stay.
-func (s *stage) startBroker(ctx context.Context, args ...string) error {
+func (s *stage) startBroker(ctx context.Context) error {
 	if s.address == "" {
 		address, err := freeAddress()
 		if err != nil {
@@ -51,7 +51,8 @@ func (s *stage) startBroker(ctx context.Context, args ...string) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(self, append([]string{"broker", "-dir", filepath.Join(s.dir, "broker"), "-listen", s.address}, args...)...)
+	cmd := exec.Command(self, "broker", "-dir", filepath.Join(s.dir, "broker"), "-listen", s.address,
+		"-max-store", strconv.FormatInt(s.maxStore, 10))
 	if _, err := cmd.StdinPipe(); err != nil { // closed by Wait
 		return err
 	}

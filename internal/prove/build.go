@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -10,8 +9,7 @@ import (
 	"sync"
 )
 
-// programs is where built programs stay for the stages to come; if it is "",
-// each stage builds its own.
+// programs is where the programs are built, once for all stages.
 var programs string
 
 var building sync.Mutex
@@ -29,7 +27,7 @@ func (s *stage) build(ctx context.Context, c scene) error {
 	if c.Skew {
 		kind += "-skew"
 	}
-	s.programs = filepath.Join(cmp.Or(programs, s.dir), kind)
+	s.programs = filepath.Join(programs, kind)
 	if _, err := os.Stat(s.programs); err == nil {
 		return nil
 	}
@@ -50,4 +48,13 @@ func (s *stage) build(ctx context.Context, c scene) error {
 		return fmt.Errorf("build: %w\n%s", err, out)
 	}
 	return nil
+}
+
+// sharingPrograms runs proofs whose stages share the programs.
+func sharingPrograms(run func() (report, error)) (r report, err error) {
+	if programs, err = os.MkdirTemp("", "tram-prove-"); err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(programs)
+	return run()
 }

@@ -12,7 +12,9 @@ import (
 )
 
 // skewVariable says by how many seconds the wall clock of a program that was
-// built with skewedClock is off.
+// built with skewedClock is off. More than one number, separated by commas, each
+// with @ and the seconds after the program's start from when on it holds, lets
+// the clock jump: 0,3600@4,-3600@8.
 const skewVariable = "PROVE_CLOCK_SKEW"
 
 // skewedClock writes a build overlay into dir, and returns its file, in which
@@ -26,23 +28,46 @@ const skewVariable = "PROVE_CLOCK_SKEW"
 func skewedClock(ctx context.Context, dir string) (string, error) {
 	const (
 		clock  = "sec, nsec, mono := runtimeNow()\n"
-		skewed = clock + "\tsec += skew\n"
-		offset = `package time
+		skewed = clock + "\tsec += skew(mono)\n"
+		jumps  = `package time
 
 import "syscall"
 
-var skew = func() (s int64) {
+type jump struct{ after, by int64 } // nanoseconds, seconds
+
+var (
+	jumps   []jump
+	started int64
+)
+
+func init() {
 	text, _ := syscall.Getenv("` + skewVariable + `")
-	for _, c := range text {
-		if '0' <= c && c <= '9' {
-			s = 10*s + int64(c-'0')
+	numbers := [2]int64{} // by, after
+	sign, which := int64(1), 0
+	for _, c := range text + "," {
+		switch c {
+		case '-':
+			sign = -1
+		case '@':
+			which = 1
+		case ',':
+			jumps = append(jumps, jump{numbers[1] * 1e9, sign * numbers[0]})
+			numbers, sign, which = [2]int64{}, 1, 0
+		default:
+			numbers[which] = 10*numbers[which] + int64(c-'0')
 		}
 	}
-	if text != "" && text[0] == '-' {
-		return -s
+	started = runtimeNano()
+}
+
+func skew(mono int64) (by int64) {
+	for _, j := range jumps {
+		if mono-started >= j.after {
+			by = j.by
+		}
 	}
-	return s
-}()
+	return by
+}
 `
 	)
 	out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
@@ -59,7 +84,7 @@ var skew = func() (s int64) {
 	}
 	overlay := struct{ Replace map[string]string }{map[string]string{}}
 	for name, text := range map[string]string{
-		"time.go": strings.Replace(string(source), clock, skewed, 1), "skew.go": offset,
+		"time.go": strings.Replace(string(source), clock, skewed, 1), "skew.go": jumps,
 	} {
 		file := filepath.Join(dir, name)
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

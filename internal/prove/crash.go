@@ -3,162 +3,200 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/tramhq/tram/internal/broker"
-	"github.com/tramhq/tram/internal/sandbox"
+	"github.com/tramhq/tram/internal/failpoint"
 	"github.com/tramhq/tram/pkg/events"
 )
 
+// A crashPlan says how often which death is died.
 type crashPlan struct {
-	Sends int
-	Kills int
+	Kills   int           // at each fail-point, and at random
+	Faults  int           // of each other kind: a broker killed, a connection cut, a process frozen
+	Rate    float64       // sends published per second meanwhile
+	Away    time.Duration // how long the broker is gone when it is
+	Resume  time.Duration // how soon calls must be made again once it is back; 0 is not judged
+	Only    string        // the one death to die; "" is all of them
+	Quickly bool          // the fail-points all in one run, and of the rest a broker's death alone
 }
 
-// crash publishes sends and kills dispatchers that have calls in flight. Then
-// every send must have exactly one final delivery, nobody may have been called
-// twice, and those that were mid-call at a kill end as unknown.
-func crash(ctx context.Context, s *stage, plan crashPlan) (report, error) {
-	collector, err := s.start("collector")
+// A death is one way to die, and goes on dying it while sends flow.
+type death struct {
+	name  string
+	scene func() scene
+	die   func(*crashRun, context.Context) error
+}
+
+// A crashRun is one death in the making.
+type crashRun struct {
+	*stage
+	plan  crashPlan
+	crew  *crew
+	times int // it was died
+}
+
+const (
+	crashLease      = time.Second
+	crashPartitions = 16
+)
+
+// crashAccounts is one in each partition, so that every dispatcher has work.
+var crashAccounts = func() (all []account) {
+	taken := map[int]bool{}
+	for i := 0; len(all) < crashPartitions; i++ {
+		a := account{Name: fmt.Sprint("shop", i), Limits: "{per_second: 1000, concurrency: 64}"}
+		n := broker.Partition(a.provider(), a.Name, crashPartitions)
+		if !taken[n] {
+			taken[n] = true
+			all = append(all, a)
+		}
+	}
+	return all
+}()
+
+func crashScene() scene {
+	return scene{Failpoints: true, Partitions: crashPartitions, Lease: crashLease, Accounts: crashAccounts, Journal: 2_000_000}
+}
+
+// deaths are all there are, those of one scene beside each other.
+func (plan crashPlan) deaths() []death {
+	var all []death
+	die := func(name string, die func(*crashRun, context.Context) error) {
+		all = append(all, death{name, crashScene, die})
+	}
+	if plan.Quickly {
+		die("at each fail-point", atPoints(failpoint.Dispatcher, failpoint.Collector))
+		die("broker killed", (*crashRun).killBroker)
+		return all
+	}
+	for _, p := range failpoint.Dispatcher {
+		die("dispatcher at "+string(p), atPoints([]failpoint.Point{p}, nil))
+	}
+	for _, p := range failpoint.Collector {
+		die("collector at "+string(p), atPoints(nil, []failpoint.Point{p}))
+	}
+	die("any at any moment", (*crashRun).killAtRandom)
+	die("dispatcher frozen", (*crashRun).freeze)
+	die("connection half open", (*crashRun).halfOpen)
+	die("connection cut", (*crashRun).cutConnections)
+	die("connection slow", (*crashRun).slowConnections)
+	die("broker killed", (*crashRun).killBroker)
+	die("broker gone for "+plan.Away.String(), (*crashRun).loseBroker)
+	all = append(all,
+		death{"clock jumps by an hour", skewScene, (*crashRun).jumpClocks},
+		death{"broker's disk full", smallScene, (*crashRun).fillDisk})
+	return slices.DeleteFunc(all, func(d death) bool { return plan.Only != "" && plan.Only != d.name })
+}
+
+// crash dies every death in turn, while three dispatchers and two collectors
+// work sends that flow. After each, every send that was published must have
+// ended once, nobody may have been called twice beyond what on_ambiguous allows
+// for calls under way at a death, and nothing may wait any more.
+func crash(ctx context.Context, seed uint64, plan crashPlan) (r report, err error) {
+	deaths := plan.deaths()
+	if len(deaths) == 0 {
+		return nil, fmt.Errorf("there is no death %q", plan.Only)
+	}
+	r.note("seed", seed)
+	for at := 0; at < len(deaths); {
+		c := deaths[at].scene()
+		c.Seed = seed
+		same := at
+		for same < len(deaths) && sameScene(deaths[same].scene(), c) {
+			same++
+		}
+		part := deaths[at:same]
+		found, err := onStage(ctx, c, func(s *stage) (report, error) { return s.dieAll(ctx, plan, part) })
+		r, at = append(r, found...), same
+		if err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+func sameScene(a, b scene) bool { return a.Skew == b.Skew && a.MaxStore == b.MaxStore }
+
+// dieAll dies deaths one after the other on one stage, and at the end looks at
+// all sends again: what is late may have come since.
+func (s *stage) dieAll(ctx context.Context, plan crashPlan, deaths []death) (r report, err error) {
+	book := newBook(s)
+	for _, d := range deaths {
+		from := s.filled
+		v, err := s.die(ctx, plan, d, book, &r)
+		if err != nil {
+			return r, fmt.Errorf("%s: %w", d.name, err)
+		}
+		v.report(&r, d.name)
+		s.log.Info("died", "death", d.name, "times", v.deaths, "sends", s.filled-from)
+	}
+	if err := book.read(ctx); err != nil {
+		return r, err
+	}
+	v := book.judge(0, s.filled)
+	r.add("all of these sends at the end, lost, ended twice, called twice", v.broken(), "0", v.broken() == 0)
+	return r, nil
+}
+
+// die has one death died under load, then lets what is left finish.
+func (s *stage) die(ctx context.Context, plan crashPlan, d death, book *book, r *report) (*verdict, error) {
+	run := &crashRun{stage: s, plan: plan}
+	load := s.load(ctx, plan.Rate, crashSend)
+	err := d.die(run, ctx)
+	if loadErr := load.stop(); err == nil {
+		err = loadErr
+	}
+	if err == nil {
+		err = run.crew.calm()
+	}
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.start("dispatcher")
-	if err != nil {
+	if err := book.read(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.publishSends(ctx, plan.Sends); err != nil {
-		return nil, err
-	}
-	inFlight := 0
-	for k := range plan.Kills {
-		goal := int64(plan.Sends * (k + 1) / (plan.Kills + 2))
-		err := until(ctx, time.Minute, fmt.Sprintf("%d calls", goal), func() (bool, error) {
-			return s.sandbox.Stats().Calls >= goal, alive(d, collector)
-		})
-		if err != nil {
-			return nil, err
-		}
-		time.Sleep(time.Duration(s.random.IntN(50)) * time.Millisecond) // somewhere in its work
-		before, err := s.count(ctx, broker.Results, "tram.result.>")
-		if err != nil {
-			return nil, err
-		}
-		if err := d.kill(); err != nil {
-			return nil, err
-		}
-		inFlight += int(s.sandbox.Stats().Calls) - int(before)
-		if d, err = s.start("dispatcher"); err != nil {
-			return nil, err
-		}
-	}
-	ends, err := s.finals(ctx, plan.Sends, 2*time.Minute, func() error { return alive(d, collector) })
-	if err != nil {
-		return nil, err
-	}
-	return s.judge(plan, ends, inFlight), nil
-}
-
-func (s *stage) judge(plan crashPlan, ends map[string][]events.State, inFlight int) report {
-	var r report
-	states := map[events.State]int{}
-	several, none := 0, 0
-	for i := range plan.Sends {
-		switch e := ends[sendID(i)]; len(e) {
-		case 0:
-			none++
-		case 1:
-			states[e[0]]++
-		default:
-			several++
-		}
-	}
-	called := map[string]int{}
-	twice, unknownNotCalled := 0, 0
-	for _, c := range s.sandbox.Calls(sandbox.Filter{}) {
-		if called[c.Recipient]++; called[c.Recipient] == 2 {
-			twice++
-		}
-	}
-	wrong := 0 // accepted by us, never called
-	for i := range plan.Sends {
-		e := ends[sendID(i)]
-		if len(e) != 1 {
-			continue
-		}
-		n := called[phone(i)]
-		if e[0] == events.StateAccepted && n != 1 {
-			wrong++
-		}
-		if e[0] == events.StateUnknown && n == 0 {
-			unknownNotCalled++
-		}
-	}
-	r.note("sends published", plan.Sends)
-	r.note("dispatchers killed (-9)", plan.Kills)
-	r.note("calls in flight at the kills, at most", inFlight)
-	r.note("ended as accepted", states[events.StateAccepted])
-	r.note("ended as unknown", states[events.StateUnknown])
-	r.note("of these not called yet: the kill came between intent and call", unknownNotCalled)
-	r.add("without a final delivery", none, "0", none == 0)
-	r.add("with several final deliveries", several, "0", several == 0)
-	r.add("recipients called twice", twice, "0", twice == 0)
-	r.add("accepted, but not called exactly once", wrong, "0", wrong == 0)
-	others := plan.Sends - none - several - states[events.StateAccepted] - states[events.StateUnknown]
-	r.add("ended otherwise", others, "0", others == 0)
-	r.add("kills that caught calls mid-way", states[events.StateUnknown] > 0, "true", states[events.StateUnknown] > 0)
-	return r
-}
-
-func (s *stage) publishSends(ctx context.Context, n int) error {
-	pub := events.NewPublisher(s.js, events.PublisherConfig{Source: "/prove", Directory: events.NewDirectory(s.js)})
-	for i := range n {
-		r := sendTo(prover, i)
-		// A dispatcher that has just been started has yet to tell the directory.
-		var refusal error
-		err := until(ctx, 10*time.Second, "the directory", func() (bool, error) {
-			_, refusal = pub.Publish(ctx, r)
-			return refusal == nil, alive(s.running...)
-		})
-		if err != nil {
-			return fmt.Errorf("%w: %w", err, refusal)
-		}
-	}
-	return nil
-}
-
-// finals reads EVENTS until n sends have a final delivery, and a little longer,
-// to see whether any has a second one.
-func (s *stage) finals(ctx context.Context, n int, patience time.Duration, check func() error) (map[string][]events.State, error) {
-	ends := map[string][]events.State{}
-	reader := broker.NewReader(s.js)
-	next := uint64(1)
-	read := func() error {
-		return reader.Replay(ctx, broker.Events, "tram.delivery.>", next, func(m *broker.Stored) error {
-			next = m.Seq + 1
-			e, err := events.DecodeEvent(m.Subject, m.Header, m.Data)
-			if err != nil {
-				return err
-			}
-			if e.Delivery.Final {
-				id := e.Delivery.RequestID
-				ends[id] = append(ends[id], e.Delivery.State)
-			}
-			return nil
-		})
-	}
-	err := until(ctx, patience, "the final deliveries", func() (bool, error) {
-		if err := read(); err != nil {
+	waited := book.waiting(load.from, s.filled)
+	err = until(ctx, 90*time.Second, "what waits", func() (bool, error) {
+		if err := book.read(ctx); err != nil {
 			return false, err
 		}
-		return len(ends) >= n, check()
+		return book.waiting(load.from, s.filled) == 0, run.crew.alive()
 	})
-	if err != nil {
-		return nil, fmt.Errorf("%w: %d of %d", err, len(ends), n)
+	if err != nil && run.crew.alive() != nil {
+		return nil, err
+	} // else they are lost: the verdict says so
+	if err := pause(ctx, time.Second); err != nil { // for what comes a second time
+		return nil, err
 	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(2 * time.Second):
+	if err := run.crew.stop(); err != nil {
+		return nil, err
 	}
-	return ends, read()
+	if err := book.read(ctx); err != nil {
+		return nil, err
+	}
+	v := book.judge(load.from, s.filled)
+	v.deaths, v.waited = run.times, waited
+	return v, nil
+}
+
+// crashSend is send number i: of ten, two may be repeated and two are taken as
+// sent when nobody knows.
+func crashSend(i int) (*nats.Msg, error) {
+	r := sendTo(crashAccounts[i%len(crashAccounts)], i)
+	r.Send.OnAmbiguous = policyOf(i)
+	return encode(r)
+}
+
+func policyOf(i int) events.OnAmbiguous {
+	switch i / len(crashAccounts) % 10 {
+	case 3, 7:
+		return events.Resend
+	case 4, 8:
+		return events.AssumeSent
+	}
+	return events.Hold
 }

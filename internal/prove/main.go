@@ -2,7 +2,7 @@
 // dispatchers and collectors that are killed, and the sandbox as the judge of
 // what was called.
 //
-//	go run ./internal/prove crash      kill -9 of dispatchers with calls in flight
+//	go run ./internal/prove crash      kill -9 at every fail-point, and other deaths
 //	go run ./internal/prove malformed  hostile bodies by the million
 //
 // Each prints a table and exits with 1 if a promise was broken.
@@ -36,13 +36,14 @@ func main() {
 		}
 		return
 	case "crash":
-		sends := flags.Int("sends", 1000, "messages in a run")
-		kills := flags.Int("kills", 2, "dispatchers killed in a run, one after the other")
-		run = func() (report, error) {
-			return onStage(ctx, scene{Seed: *seed}, func(s *stage) (report, error) {
-				return crash(ctx, s, crashPlan{Sends: *sends, Kills: *kills})
-			})
-		}
+		var plan crashPlan
+		flags.IntVar(&plan.Kills, "kills", 100, "at each fail-point")
+		flags.IntVar(&plan.Faults, "faults", 10, "of each other kind")
+		flags.Float64Var(&plan.Rate, "rate", 150, "sends published per second")
+		flags.DurationVar(&plan.Away, "away", time.Minute, "that the broker is gone when it is")
+		flags.StringVar(&plan.Only, "only", "", "this death alone")
+		plan.Resume = 10 * time.Second
+		run = func() (report, error) { return crash(ctx, *seed, plan) }
 	case "malformed":
 		bodies := flags.Int("bodies", 1_000_000, "to publish")
 		run = func() (report, error) {
@@ -81,7 +82,7 @@ func main() {
 		usage()
 	}
 	_ = flags.Parse(os.Args[2:]) // exits on an error
-	r, err := run()
+	r, err := sharingPrograms(run)
 	r.print(os.Stdout)
 	if err = errors.Join(err, r.verdict()); err != nil {
 		fmt.Fprintln(os.Stderr, "prove:", err)

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/pkg/events"
 )
 
@@ -99,3 +100,57 @@ func encode(r *events.Request) (*nats.Msg, error) {
 
 func sendID(i int) string { return fmt.Sprintf("order-%d", i) }
 func phone(i int) string  { return fmt.Sprintf("09%08d", i) }
+
+// publishSends publishes n sends as other services do, one after the other.
+func (s *stage) publishSends(ctx context.Context, n int) error {
+	pub := events.NewPublisher(s.js, events.PublisherConfig{Source: "/prove", Directory: events.NewDirectory(s.js)})
+	for i := range n {
+		r := sendTo(prover, i)
+		// A dispatcher that has just been started has yet to tell the directory.
+		var refusal error
+		err := until(ctx, 10*time.Second, "the directory", func() (bool, error) {
+			_, refusal = pub.Publish(ctx, r)
+			return refusal == nil, alive(s.running...)
+		})
+		if err != nil {
+			return fmt.Errorf("%w: %w", err, refusal)
+		}
+	}
+	return nil
+}
+
+// finals reads EVENTS until n sends have a final delivery, and a little longer,
+// to see whether any has a second one.
+func (s *stage) finals(ctx context.Context, n int, patience time.Duration, check func() error) (map[string][]events.State, error) {
+	ends := map[string][]events.State{}
+	reader := broker.NewReader(s.js)
+	next := uint64(1)
+	read := func() error {
+		return reader.Replay(ctx, broker.Events, "tram.delivery.>", next, func(m *broker.Stored) error {
+			next = m.Seq + 1
+			e, err := events.DecodeEvent(m.Subject, m.Header, m.Data)
+			if err != nil {
+				return err
+			}
+			if e.Delivery.Final {
+				id := e.Delivery.RequestID
+				ends[id] = append(ends[id], e.Delivery.State)
+			}
+			return nil
+		})
+	}
+	err := until(ctx, patience, "the final deliveries", func() (bool, error) {
+		if err := read(); err != nil {
+			return false, err
+		}
+		return len(ends) >= n, check()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %d of %d", err, len(ends), n)
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(2 * time.Second):
+	}
+	return ends, read()
+}

@@ -31,6 +31,7 @@ type stage struct {
 	programs string // where they are
 	random   *rand.Rand
 	address  string   // of the broker
+	maxStore int64    // the same
 	broker   *process // may be dead
 	nc       *nats.Conn
 	js       jetstream.JetStream
@@ -52,6 +53,7 @@ type scene struct {
 	Failpoints bool          // the programs pass fail-points
 	Partitions int           // defaults to broker.DefaultPartitions
 	Lease      time.Duration // of the dispatchers. Defaults to their own default
+	MaxStore   int64         // bytes that the broker may keep. Defaults to its own default
 }
 
 // An account is one at CareSoft or AhaChat. The sandbox has no limit for it.
@@ -101,6 +103,7 @@ func newStage(ctx context.Context, c scene) (_ *stage, err error) {
 	if err = s.build(ctx, c); err != nil {
 		return nil, err
 	}
+	s.maxStore = c.MaxStore
 	if err = s.startBroker(ctx); err != nil {
 		return nil, err
 	}
