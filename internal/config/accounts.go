@@ -12,7 +12,7 @@ import (
 	"github.com/tramhq/tram/pkg/ratelimit"
 )
 
-// account validates one account and fetches its contract from its provider.
+// account validates one account, also by what its provider says of it.
 func (v *validator) account(a *Account, key string, providers map[string]channels.Provider) {
 	known := slices.Sorted(maps.Keys(providers))
 	p := providers[a.Provider]
@@ -42,11 +42,9 @@ func (v *validator) account(a *Account, key string, providers map[string]channel
 			v.add(key+".settings."+name, "is not a setting of %s, which has %s%s", a.Provider, strings.Join(takes, ", "), didYouMean(name, takes))
 		}
 	}
-	contract, err := p.Contract(a.Channel())
-	if err != nil && sound { // else it is likely to be missing the misspelt one
+	if _, err := p.Contract(a.Channel()); err != nil && sound { // else it is likely to be missing the misspelt one
 		v.add(key+".settings", "are refused by %s: %w", a.Provider, err)
 	}
-	a.Contract = contract
 }
 
 func (v *validator) limits(l Limits, p channels.Provider, key string) {
