@@ -150,8 +150,9 @@ type rig struct {
 	srv        *httptest.Server
 	read       *broker.Reader
 
-	seen map[uint64][]*ledger.Result // by request
-	next uint64                      // position in RESULTS
+	seen   map[uint64][]*ledger.Result // by request
+	stored map[uint64]*ledger.Result   // by sequence in RESULTS
+	next   uint64                      // position in RESULTS
 }
 
 func newRig(t *testing.T) *rig { return newRigOf(t, 8) }
@@ -159,7 +160,7 @@ func newRig(t *testing.T) *rig { return newRigOf(t, 8) }
 func newRigOf(t *testing.T, partitions int) *rig {
 	t.Parallel()
 	b := brokertest.Start(t, func(s *broker.Streams) { s.Partitions = partitions })
-	r := &rig{t: t, b: b, partitions: partitions, desk: &desk{}, seen: map[uint64][]*ledger.Result{}}
+	r := &rig{t: t, b: b, partitions: partitions, desk: &desk{}, seen: map[uint64][]*ledger.Result{}, stored: map[uint64]*ledger.Result{}}
 	r.srv = httptest.NewServer(r.desk)
 	t.Cleanup(r.srv.Close)
 	r.read = broker.NewReader(r.b.JS)
@@ -268,7 +269,8 @@ func (r *rig) results() map[uint64][]*ledger.Result {
 	r.t.Helper()
 	err := r.read.Replay(r.t.Context(), broker.Results, "tram.result.>", r.next, func(m *broker.Stored) error {
 		res, err := ledger.DecodeResult(m.Data)
-		if err == nil {
+		if err == nil && !res.Resolved { // of a call
+			r.chained(m.Seq, res)
 			r.seen[res.Seq] = append(r.seen[res.Seq], res)
 			r.next = m.Seq + 1
 		}
@@ -278,6 +280,22 @@ func (r *rig) results() map[uint64][]*ledger.Result {
 		r.t.Fatal(err)
 	}
 	return r.seen
+}
+
+// chained checks that a result names one before it of the same request, unless
+// it is the first.
+func (r *rig) chained(seq uint64, res *ledger.Result) {
+	r.t.Helper()
+	before, ok := r.stored[res.Prev]
+	if res.Prev == 0 {
+		ok = len(r.seen[res.Seq]) == 0
+	} else {
+		ok = ok && before.Seq == res.Seq && before.Call < res.Call
+	}
+	if !ok {
+		r.t.Errorf("result %d, of request %d, call %d, says that %d is before it", seq, res.Seq, res.Call, res.Prev)
+	}
+	r.stored[seq] = res
 }
 
 func final(rs []*ledger.Result) (ends []*ledger.Result) {
