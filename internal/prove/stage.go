@@ -158,9 +158,6 @@ accounts:
 `, a.provider(), a.Name, url+"/"+a.provider(), settings, a.Limits, cmp.Or(a.Breaker, "{}"))
 		s.env = append(s.env, strings.ToUpper("TRAM_SECRET_"+a.provider()+"_"+a.Name+"_TOKEN=")+token)
 	}
-	return os.WriteFile(s.config(), []byte(b.String()), 0o600)
-}
-
 	b.WriteString("groups:\n")
 	for _, g := range c.Groups {
 		fmt.Fprintf(&b, "  - {name: %s, limits: %s, accounts: [", g.name, g.limits)
@@ -169,6 +166,9 @@ accounts:
 		}
 		b.WriteString("]}\n")
 	}
+	return os.WriteFile(s.config(), []byte(b.String()), 0o600)
+}
+
 func (s *stage) config() string { return filepath.Join(s.dir, "tram.yaml") }
 
 func (s *stage) close() {
