@@ -159,7 +159,7 @@ func (r *rig) settled(requests []*events.Request) map[string]*events.Event {
 		func(_ context.Context, e *events.Event) error {
 			state, why := stateOf(e)
 			id := e.About().RequestID
-			if waits := state == events.StateDeferred && why.Class == string(channels.Retry); missing[id] && !waits {
+			if again := why.Class == string(channels.Retry) || why.Class == string(channels.Ambiguous); missing[id] && !(again && state == events.StateDeferred) {
 				delete(missing, id)
 				last[id] = e
 			}
