@@ -111,7 +111,7 @@ func (p *partition) snapshot() *checkpoint {
 	c.Intents = p.intents.position()
 	c.Past = p.unmet()
 	met := c.Feed
-	for _, l := range p.all() {
+	for _, l := range p.awake() {
 		if m, needed := l.mark(c); needed {
 			c.Lanes = append(c.Lanes, m)
 			for _, q := range m.Queues {
@@ -127,6 +127,19 @@ func (p *partition) snapshot() *checkpoint {
 	maps.DeleteFunc(p.past, func(seq uint64, _ *past) bool { return seq <= met })
 	p.pastMu.Unlock()
 	return c
+}
+
+// awake returns the lanes to which something has happened since a checkpoint had
+// no use for them: of thousands of accounts most are idle most of the time.
+func (p *partition) awake() (lanes []*lane) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.lanes {
+		if !l.dormant.Load() {
+			lanes = append(lanes, l)
+		}
+	}
+	return lanes
 }
 
 // unmet returns the past of all requests that were not met again yet. A lane
@@ -162,6 +175,7 @@ func (l *lane) mark(c *checkpoint) (laneMark, bool) {
 	}
 	standing := l.markStandingLocked(&m)
 	if l.idleLocked() && l.takenLocked() <= c.Feed && m.Silence == 0 && !standing {
+		l.dormant.Store(l.acct != nil)
 		return laneMark{}, false
 	}
 	for i := range l.queues {

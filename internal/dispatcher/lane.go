@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -48,6 +49,7 @@ type lane struct {
 	turn    int               // of normal and bulk
 	running bool
 	wake    chan struct{}
+	dormant atomic.Bool // see partition.awake
 
 	standing *standing     // as the last checkpoint had it; nil is works, and nothing to tell
 	tells    *rate.Limiter // of what is told about it; nil while nothing was
@@ -151,6 +153,7 @@ func (l *lane) startLocked() {
 
 // kick tells the lane that something has changed.
 func (l *lane) kick() {
+	l.dormant.Store(false)
 	select {
 	case l.wake <- struct{}{}:
 	default:

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/ledger"
 	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
 )
@@ -170,5 +172,36 @@ func TestALaneHasMoreCallsUnderWayWhileThatHelps(t *testing.T) {
 	lanes := d.Lanes()
 	if len(lanes) != 1 || lanes[0].Concurrency <= startConcurrency || lanes[0].MaxConcurrency != 8 {
 		t.Errorf("lanes are %+v, want one with more than %d calls at once and 8 at most", lanes, startConcurrency)
+	}
+}
+
+// Thousands of idle accounts must not be looked at every second.
+func TestLanesThatHaveNothingToDoAreLeftAlone(t *testing.T) {
+	r := newRig(t)
+	d := r.dispatcher(r.b.Conn, nil)
+	r.run(d)
+	awake := func() (n int) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		for _, p := range d.opened {
+			n += len(p.awake())
+		}
+		return n
+	}
+	for i := range 2 {
+		r.ends(r.send("shop", events.Normal, fmt.Sprint("once", i), nil))
+		r.eventually(10*time.Second, func() string {
+			if n := awake(); n > 0 {
+				return fmt.Sprintf("%d lanes awake after all has ended", n)
+			}
+			return ""
+		})
+	}
+	d.mu.Lock()
+	p := d.opened[broker.Partition("fake", "shop", r.partitions)]
+	d.mu.Unlock()
+	p.heed(laneKey{provider: "fake", account: "shop"}, control{Control: ledger.Control{Paused: true}, revision: 1})
+	if n := awake(); n != 1 {
+		t.Errorf("%d lanes awake after an operator has paused one, want 1", n)
 	}
 }

@@ -39,7 +39,7 @@ func (l *lane) markStandingLocked(m *laneMark) bool {
 		return false
 	}
 	now := time.Now()
-	wanted := l.wantsLocked(now) && l.p.take.Err() == nil && !l.acct.stopped()
+	wanted := l.wantsLocked(now) && l.p.take.Err() == nil && l.acct.ready(now)
 	m.Probe = l.p.clock.ms(l.acct.breaker.claim(now, wanted))
 	l.acct.mark(m)
 	l.standing = l.standing.follow(l.key, l.acct.condition(now), now, l.p.clock)
@@ -105,7 +105,7 @@ func (l *lane) restoreStanding(m *laneMark) {
 
 // grantProbes lets the probes begin that the last checkpoint claims.
 func (p *partition) grantProbes() {
-	for _, l := range p.all() {
+	for _, l := range p.awake() {
 		if acct := l.account(); acct != nil && acct.breaker.grant(time.Now()) {
 			l.kick()
 		}
@@ -121,7 +121,7 @@ func (p *partition) tell() {
 		ack jetstream.PubAckFuture
 	}
 	var all []told
-	for _, l := range p.all() {
+	for _, l := range p.awake() {
 		s, ok := l.untold()
 		if !ok {
 			continue
@@ -148,7 +148,8 @@ func (p *partition) tell() {
 		case <-t.ack.Ok():
 			t.l.told(t.s)
 		case err := <-t.ack.Err():
-			p.log.Warn("state of an account not told, trying again", "provider", t.s.Provider, "account", t.s.Account, "error", err)
+			p.log.Warn("states of accounts not told, trying again", "error", err)
+			return
 		case <-late.C:
 			return
 		}
