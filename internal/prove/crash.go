@@ -127,9 +127,9 @@ func (s *stage) dieAll(ctx context.Context, plan crashPlan, deaths []death) (r r
 	book := newBook(s)
 	for _, d := range deaths {
 		from := s.filled
-		v, err := s.die(ctx, plan, d, book, &r)
+		v, err := s.die(ctx, plan, d, book)
 		if err != nil {
-			return r, fmt.Errorf("%s: %w", d.name, err)
+			return r, fmt.Errorf("%s: %w; logs in %s", d.name, err, s.keepLogs())
 		}
 		v.report(&r, d.name)
 		s.log.Info("died", "death", d.name, "times", v.deaths, "sends", s.filled-from)
@@ -138,12 +138,15 @@ func (s *stage) dieAll(ctx context.Context, plan crashPlan, deaths []death) (r r
 		return r, err
 	}
 	v := book.judge(0, s.filled)
+	if v.broken() > 0 {
+		r.note("logs", s.keepLogs())
+	}
 	r.add("all of these sends at the end, lost, ended twice, called twice", v.broken(), "0", v.broken() == 0)
 	return r, nil
 }
 
 // die has one death died under load, then lets what is left finish.
-func (s *stage) die(ctx context.Context, plan crashPlan, d death, book *book, r *report) (*verdict, error) {
+func (s *stage) die(ctx context.Context, plan crashPlan, d death, book *book) (*verdict, error) {
 	run := &crashRun{stage: s, plan: plan}
 	load := s.load(ctx, plan.Rate, crashSend)
 	err := d.die(run, ctx)

@@ -91,7 +91,8 @@ func (c *crew) calm() error {
 }
 
 // stop ends everybody in good order. Who has yet to come to its fail-point may
-// do so on the way out, and who has just been started may not listen yet.
+// do so on the way out, and who has just been started may not listen to it yet
+// or say that it has not started.
 func (c *crew) stop() error {
 	var all error
 	for _, m := range c.members {
@@ -100,12 +101,15 @@ func (c *crew) stop() error {
 	for _, m := range c.members {
 		<-m.done
 		m.log.Close()
-		if m.err != nil && !m.killedBy(syscall.SIGKILL) && !m.killedBy(syscall.SIGTERM) {
+		if m.err != nil && !m.killedBy(syscall.SIGKILL) && !m.killedBy(syscall.SIGTERM) && m.cmd.ProcessState.ExitCode() != notStarted {
 			all = errors.Join(all, m.dead())
 		}
 	}
 	return all
 }
+
+// notStarted is the exit code of a process that did not come as far as its work.
+const notStarted = 4
 
 func (c *crew) alive() error {
 	for _, m := range c.members {

@@ -246,15 +246,16 @@ func skewScene() scene {
 }
 
 // jumpClocks puts the dispatchers' clocks on and back by an hour while they run,
-// and kills them: the next owner goes on from what such clocks have left.
+// and kills them: the next owner goes on from what such clocks have left, by a
+// clock that jumps as well.
 func (r *crashRun) jumpClocks(ctx context.Context) error {
 	err := r.cast(func(program string) []string {
 		if program != "dispatcher" {
 			return nil
 		}
 		jumps := []string{"0"}
-		for at := 2; at < 3600; at += 2 + r.random.IntN(3) {
-			jumps = append(jumps, fmt.Sprintf("%d@%d", []int{-3600, 0, 3600}[r.random.IntN(3)], at))
+		for n := range 1 + r.random.IntN(3) { // the last one stays
+			jumps = append(jumps, fmt.Sprintf("%d@%d", []int{-3600, 3600}[(n+r.random.IntN(2))%2], 2*n+1+r.random.IntN(2)))
 		}
 		return []string{skewVariable + "=" + strings.Join(jumps, ",")}
 	})
@@ -273,6 +274,7 @@ func (r *crashRun) jumpClocks(ctx context.Context) error {
 		}
 		r.times++
 	}
+	r.crew.env = nil // what is left is for these very clocks
 	return nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/ledger"
@@ -23,11 +22,11 @@ type book struct {
 	next  map[string]uint64          // by stream, what is to be read next
 }
 
-// underWay is one call: when its intent was stored, and its result. Both are
-// zero if they are not there.
+// underWay is what is known of one call.
 type underWay struct {
-	intent, result time.Time
-	again          bool // the result says that it may be made again
+	began bool // there is an intent
+	ended bool // there is a result
+	again bool // which says that it may be made again
 }
 
 func newBook(s *stage) *book {
@@ -75,7 +74,7 @@ func (b *book) noteIntents(m *broker.Stored) error {
 		return err
 	}
 	for _, in := range g.Calls {
-		b.call(in.Seq, in.Call).intent = m.Time
+		b.call(in.Seq, in.Call).began = true
 	}
 	return nil
 }
@@ -86,7 +85,7 @@ func (b *book) noteResult(m *broker.Stored) error {
 		return err
 	}
 	c := b.call(r.Seq, r.Call)
-	c.result, c.again = m.Time, r.State == events.StateDeferred
+	c.ended, c.again = true, r.State == events.StateDeferred
 	req, err := events.DecodeRequest(r.Request.Subject, r.Request.Header, r.Request.Data)
 	if err != nil {
 		return err
@@ -144,7 +143,7 @@ type verdict struct {
 	several  int // more than one
 	twice    int // called more often than on_ambiguous allows
 	mistaken int // the end is not what the provider saw
-	unclosed int // calls without a result
+	unclosed int // calls without an intent or a result
 	letters  int // unknown without exactly one dead letter
 }
 
@@ -199,28 +198,28 @@ func (b *book) judgeEnd(v *verdict, i, called int) {
 	}
 }
 
-// judgeCalls looks at the calls of one send. None may have begun before what
-// became of the one before it was stored; and that must have said to go on.
-// Only on_ambiguous: resend says so of a call that may have been made.
+// judgeCalls looks at the calls of one send. Each must have begun with an intent
+// and ended with a result, and no other may follow one whose result does not say
+// so. Only on_ambiguous: resend lets it say so of a call that may have been made.
 func (b *book) judgeCalls(v *verdict, i, called int) {
 	all := b.calls[b.seqs[i]]
-	allowed := 1
-	for n, c := range all[:max(len(all)-1, 0)] {
-		if !c.again || c.result.IsZero() || !c.result.Before(all[n+1].intent) {
+	for n, c := range all {
+		if !c.began || !c.ended {
+			v.unclosed++
+		}
+		if last := n == len(all)-1; !last && !c.again {
 			v.twice++
 		}
-		if policyOf(i) == events.Resend {
-			allowed++
-		}
+	}
+	allowed := 1
+	if policyOf(i) == events.Resend {
+		allowed = len(all)
 	}
 	switch {
 	case called > allowed:
 		v.twice++
 	case called > 1:
 		v.again++
-	}
-	if len(all) > 0 && all[len(all)-1].result.IsZero() {
-		v.unclosed++
 	}
 }
 
