@@ -286,7 +286,8 @@ func TestASilenceOutlivesATakeOver(t *testing.T) {
 }
 
 func TestTimesAreLeftInTheBrokersTime(t *testing.T) {
-	now := time.Now().Truncate(time.Millisecond)
+	now := time.Now()
+	now = now.Add(-time.Duration(now.Nanosecond() % 1e6)) // whole milliseconds, with the monotonic reading
 	const slow = 100 * time.Millisecond // is how long the broker's answer takes, the one that tells the time
 	clockAhead := func(by time.Duration) clock { return readClock(now.Add(by), now, now.Add(slow)) }
 
@@ -300,6 +301,9 @@ func TestTimesAreLeftInTheBrokersTime(t *testing.T) {
 	}
 	if c := clockAhead(time.Second); c.ms(time.Time{}) != 0 || !c.local(0).IsZero() {
 		t.Error("no time has become one")
+	}
+	if c := clockAhead(time.Second); !strings.Contains(c.local(left).String(), "m=") {
+		t.Error("a time that is left to us changes when somebody sets our clock")
 	}
 	data, err := ledger.EncodeResult(&ledger.Result{AtMS: 5000, RetryAtMS: 7000})
 	if err != nil {
