@@ -30,12 +30,18 @@ type Box struct {
 	// abandoned is the age from which on a decision is not being carried out by
 	// anybody any more.
 	abandoned time.Duration
+
+	// patience is how long something is tried again while the broker does not
+	// answer. It is well under the time for which the broker remembers ids, so
+	// that what was stored, its answer lost, is not stored a second time, nor by
+	// somebody else who takes it for abandoned.
+	patience time.Duration
 }
 
 // Open returns the box of the relay that js leads to. The error wraps
 // [events.ErrNotSetUp] if its streams are not there.
 func Open(ctx context.Context, js jetstream.JetStream) (*Box, error) {
-	b := &Box{js: js, read: broker.NewReader(js), directory: events.NewDirectory(js), abandoned: abandonedAfter}
+	b := &Box{js: js, read: broker.NewReader(js), directory: events.NewDirectory(js), abandoned: abandonedAfter, patience: maxPatience}
 	var err error
 	if b.dead, err = js.Stream(ctx, broker.Dead); err == nil {
 		b.decisions, err = js.KeyValue(ctx, broker.DecisionsBucket)
@@ -49,6 +55,11 @@ func Open(ctx context.Context, js jetstream.JetStream) (*Box, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open dead letters: %w", err)
 	}
+	requests, err := b.info(ctx, broker.Requests)
+	if err != nil {
+		return nil, err
+	}
+	b.patience = min(maxPatience, requests.Config.Duplicates/4)
 	return b, nil
 }
 
@@ -65,7 +76,7 @@ func (b *Box) lastSeq(ctx context.Context, stream string) (uint64, error) {
 }
 
 func (b *Box) info(ctx context.Context, stream string) (info *jetstream.StreamInfo, err error) {
-	err = insist(ctx, "read stream "+stream, func(ctx context.Context) error {
+	err = b.insist(ctx, "read stream "+stream, func(ctx context.Context) error {
 		s, err := b.js.Stream(ctx, stream)
 		if err == nil {
 			info = s.CachedInfo()
@@ -140,7 +151,7 @@ func (b *Box) Remove(ctx context.Context, ids ...uint64) error {
 	g.SetLimit(removals)
 	for _, id := range ids {
 		g.Go(func() error {
-			return insist(ctx, fmt.Sprintf("remove dead letter %d", id), func(ctx context.Context) error {
+			return b.insist(ctx, fmt.Sprintf("remove dead letter %d", id), func(ctx context.Context) error {
 				err := b.dead.DeleteMsg(ctx, id)
 				if err != nil && b.gone(ctx, id) {
 					return nil

@@ -70,7 +70,7 @@ func (b *Box) decide(ctx context.Context, l *Letter, d Decision) (held Decision,
 	m := nats.NewMsg(decisionsPrefix + l.key())
 	m.Data = data
 	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.Itoa(0))
-	err = insist(ctx, "store decision", func(ctx context.Context) error {
+	err = b.insist(ctx, "store decision", func(ctx context.Context) error {
 		_, err := b.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
 		return err
 	})

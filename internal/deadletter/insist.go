@@ -13,17 +13,14 @@ import (
 )
 
 const (
-	// patience is how long something is tried again while the broker does not
-	// answer. It is well under the time for which the broker remembers ids, so
-	// that what was stored, its answer lost, is not stored a second time.
-	patience = 2 * time.Minute
-
-	tryTimeout = 5 * time.Second
-	maxWait    = 2 * time.Second
+	maxPatience = 2 * time.Minute
+	tryTimeout  = 5 * time.Second
+	maxWait     = 2 * time.Second
 )
 
-// insist calls fn until it succeeds, is refused, or patience is at its end.
-func insist(ctx context.Context, what string, fn func(context.Context) error) error {
+// insist calls fn until it succeeds, is refused, or the box's patience is at its
+// end.
+func (b *Box) insist(ctx context.Context, what string, fn func(context.Context) error) error {
 	started := time.Now()
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, maxWait) {
 		try, cancel := context.WithTimeout(ctx, tryTimeout)
@@ -34,7 +31,7 @@ func insist(ctx context.Context, what string, fn func(context.Context) error) er
 			return nil
 		case ctx.Err() != nil:
 			return fmt.Errorf("%s: %w", what, context.Cause(ctx))
-		case refused(err) || time.Since(started) > patience:
+		case refused(err) || time.Since(started) > b.patience:
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		select {

@@ -143,5 +143,5 @@ func (j *Job) upTo() uint64 {
 }
 
 func (b *Box) checker(j *Job) *checker {
-	return &checker{directory: b.directory, unknown: j.Unknown, contracts: map[[2]string]contract{}}
+	return &checker{box: b, unknown: j.Unknown, contracts: map[[2]string]contract{}}
 }

@@ -36,8 +36,8 @@ const (
 
 	// A decision is carried out within publishWithin, or left alone. So what is
 	// not done after abandonedAfter is not being done by anybody.
-	publishWithin  = 10 * time.Second
-	abandonedAfter = 15 * time.Second
+	publishWithin  = 3 * time.Second
+	abandonedAfter = 5 * time.Second
 )
 
 // Redrive carries j out and then forgets it. It calls tell for each letter, one
@@ -162,7 +162,7 @@ func (r *redrive) publish(ctx context.Context, all []decided, begun time.Time) e
 			break
 		}
 		g.Go(func() error {
-			err := insist(gctx, "publish request", func(ctx context.Context) error {
+			err := r.insist(gctx, "publish request", func(ctx context.Context) error {
 				_, err := r.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
 				return err
 			})

@@ -75,7 +75,7 @@ const (
 // A checker knows which letters can be redriven. It asks for the contract of
 // each account once.
 type checker struct {
-	directory *events.Directory
+	box       *Box
 	unknown   bool // letters of unknown ends, too
 	contracts map[[2]string]contract
 }
@@ -117,9 +117,9 @@ func (c *checker) contract(ctx context.Context, provider, account string) (contr
 		return known, nil
 	}
 	var got contract
-	err := insist(ctx, "read contract", func(ctx context.Context) error {
+	err := c.box.insist(ctx, "read contract", func(ctx context.Context) error {
 		var err error
-		got.Contract, err = c.directory.Contract(ctx, provider, account)
+		got.Contract, err = c.box.directory.Contract(ctx, provider, account)
 		if invalid, ok := errors.AsType[*events.InvalidError](err); ok {
 			got.missing, err = invalid, nil
 		}

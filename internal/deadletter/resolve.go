@@ -97,7 +97,7 @@ func (b *Box) store(ctx context.Context, l *Letter, r *ledger.Result) error {
 	m := nats.NewMsg(b.resultSubject(l))
 	m.Data = data
 	m.Header.Set(jetstream.MsgIDHeader, resolvedID(l))
-	return insist(ctx, "store result", func(ctx context.Context) error {
+	return b.insist(ctx, "store result", func(ctx context.Context) error {
 		_, err := b.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
 		return err
 	})

@@ -47,7 +47,7 @@ func (r *rig) open() *Box {
 	if err != nil {
 		r.Fatal(err)
 	}
-	b.abandoned = 50 * time.Millisecond
+	b.abandoned, b.patience = 50*time.Millisecond, time.Minute
 	return b
 }
 
