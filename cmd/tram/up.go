@@ -17,6 +17,7 @@ import (
 	"github.com/tramhq/tram/cmd/internal/wiring"
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/config"
+	"github.com/tramhq/tram/internal/ops"
 	"github.com/tramhq/tram/internal/sandbox"
 	"github.com/tramhq/tram/pkg/events"
 )
@@ -76,9 +77,15 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer) (err error) 
 		return err
 	}
 	log := wiring.Logger(stderr, c.Log)
+	looks, err := ops.Start(c.Ops.Listen, wiring.Version(), log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, looks.Close()) }()
+	defer context.AfterFunc(ctx, looks.Stopping)()
 
 	server, err := broker.StartEmbedded(broker.EmbeddedConfig{
-		Dir: c.Broker.Dir, Listen: c.Broker.Listen, Token: c.Broker.Token.Reveal(), SyncAlways: c.Broker.Sync, Log: log,
+		Dir: c.Broker.Dir, Listen: c.Broker.Listen, Token: c.Broker.Token.Reveal(), SyncAlways: c.Broker.Durability == "always", Log: log,
 	})
 	if err != nil {
 		if strings.Contains(err.Error(), "address already in use") {
@@ -98,14 +105,18 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer) (err error) 
 	if err := broker.Setup(ctx, clients[2].js, wiring.Streams(c.Streams)); err != nil {
 		return err
 	}
+	looks.Need("broker", wiring.Reachable(clients[2].js))
+	process := func(cl *client) wiring.Process {
+		return wiring.Process{Config: c, Load: load, JS: cl.js, Log: log, Ops: looks}
+	}
 	parts, ctx := errgroup.WithContext(ctx)
-	parts.Go(func() error { return wiring.RunDispatcher(ctx, c, load, clients[0].js, log) })
-	parts.Go(func() error { return wiring.RunCollector(ctx, c, load, clients[1].js, log) })
+	parts.Go(func() error { return wiring.RunDispatcher(ctx, process(clients[0])) })
+	parts.Go(func() error { return wiring.RunCollector(ctx, process(clients[1])) })
 	parts.Go(func() error {
 		if err := takesEvents(ctx, clients[2], c.Accounts); err != nil {
 			return nil // it is to stop, and whoever said so knows why
 		}
-		if err := ready(stdout, server, box); err != nil || !o.demo {
+		if err := ready(stdout, server, box, looks); err != nil || !o.demo {
 			return err
 		}
 		return demo(ctx, clients[2], stdout)
@@ -133,10 +144,13 @@ func takesEvents(ctx context.Context, c *client, accounts []config.Account) erro
 }
 
 // ready tells where everything is, in the one line that has the word.
-func ready(stdout io.Writer, server *broker.Embedded, box *sandbox.Server) error {
+func ready(stdout io.Writer, server *broker.Embedded, box *sandbox.Server, looks *ops.Ops) error {
 	line := "ready nats=" + server.URL()
 	if box != nil {
 		line += " sandbox=" + box.URL()
+	}
+	if looks.URL() != "" {
+		line += " ops=" + looks.URL()
 	}
 	_, err := fmt.Fprintln(stdout, line)
 	return err

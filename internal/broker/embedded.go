@@ -37,8 +37,8 @@ type EmbeddedConfig struct {
 	// Defaults to 1 second.
 	SyncInterval time.Duration
 
-	// SyncAlways forces each message to disk before it is acknowledged, at the
-	// price of nine tenths of the throughput.
+	// SyncAlways forces each message to disk before it is acknowledged, one by
+	// one: a stream then takes as many a second as the disk can be forced.
 	SyncAlways bool
 
 	// MaxStore bounds the streams on disk, in bytes. Defaults to three quarters

@@ -30,6 +30,7 @@ type Config struct {
 	Dispatcher Dispatcher `yaml:"dispatcher"`
 	Collector  Collector  `yaml:"collector"`
 	HTTP       HTTP       `yaml:"http"`
+	Ops        Ops        `yaml:"ops"`
 	Log        Log        `yaml:"log"`
 	Accounts   []Account  `yaml:"accounts"`
 	Groups     []Group    `yaml:"groups"`
@@ -56,7 +57,11 @@ type NATS struct {
 type Broker struct {
 	Dir    string `yaml:"dir"`    // state, kept between runs. Defaults to tram-data
 	Listen string `yaml:"listen"` // host:port; one that other hosts reach needs a token. Defaults to 127.0.0.1:4222
-	Sync   bool   `yaml:"sync"`   // force each message to disk before it is acknowledged: survives a power failure, at a tenth of the throughput
+
+	// Durability is what a message is before it is acknowledged: "interval",
+	// written, and forced to disk within a second; "always", forced to disk.
+	// Defaults to interval.
+	Durability string `yaml:"durability"`
 
 	Token channels.Secret `yaml:"-"` // that clients must present: TRAM_BROKER_TOKEN or TRAM_BROKER_TOKEN_FILE. Defaults to none
 }
@@ -108,6 +113,12 @@ type HTTP struct {
 	DialTimeout time.Duration `yaml:"dial_timeout"` // Defaults to 5 seconds
 }
 
+// Ops is how whoever runs the relay looks at a process: its health and metrics
+// over HTTP, without authentication.
+type Ops struct {
+	Listen string `yaml:"listen"` // host:port. Defaults to none
+}
+
 // Log is what the process says on standard error.
 type Log struct {
 	Level  slog.Level `yaml:"level"`  // debug, info, warn or error. Defaults to info
@@ -126,9 +137,8 @@ type Account struct {
 	Breaker     Breaker            `yaml:"breaker"`
 	OnAmbiguous events.OnAmbiguous `yaml:"on_ambiguous"` // for sends that do not say. Defaults to hold
 
-	Group    string                     `yaml:"-"` // that it is in, "" if none
-	Secrets  map[string]channels.Secret `yaml:"-"`
-	Contract events.Contract            `yaml:"-"`
+	Group   string                     `yaml:"-"` // that it is in, "" if none
+	Secrets map[string]channels.Secret `yaml:"-"`
 }
 
 // Channel returns a as provider packages see it.
@@ -143,7 +153,7 @@ type Limits struct {
 	PerHour     Calls `yaml:"per_hour"`
 	PerDay      Calls `yaml:"per_day"`
 	Burst       Calls `yaml:"burst"`
-	Concurrency Calls `yaml:"concurrency"` // calls under way at once. Defaults to 16
+	Concurrency Calls `yaml:"concurrency"` // calls under way at once, at most: it is found out how many the provider is good for. Defaults to 16
 }
 
 // Rate returns the windows of l.

@@ -78,7 +78,7 @@ func TestParse_defaults(t *testing.T) {
 	}
 	for s := range settings(c) {
 		optional := slices.Contains([]string{
-			"nats.creds", "nats.nkey", "nats.user", "nats.ca", "nats.cert", "nats.key", "broker.sync", "http.proxy", "log.level",
+			"nats.creds", "nats.nkey", "nats.user", "nats.ca", "nats.cert", "nats.key", "http.proxy", "ops.listen", "log.level",
 			"streams.requests.max_bytes", "streams.ledger.max_bytes", "streams.events.max_bytes", "streams.dead.max_bytes",
 		}, s.key)
 		if s.value.IsZero() != optional {
@@ -96,7 +96,6 @@ func TestParse_defaults(t *testing.T) {
 		Breaker:     Breaker{MinCalls: 10, Ratio: 0.5, Window: 10 * time.Second, Open: 15 * time.Second},
 		OnAmbiguous: events.Hold,
 		Secrets:     map[string]channels.Secret{"token": canary},
-		Contract:    events.Contract{Provider: "shop", Account: "main", TextLimit: 7},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("account:\n got %#v\nwant %#v", got, want)
@@ -109,7 +108,7 @@ func TestParse_defaults(t *testing.T) {
 func TestParse_everything(t *testing.T) {
 	c, err := parse(t, `
 nats: {url: "tls://a:4222,tls://b:4222", user: tram, ca: ca.pem, cert: c.pem, key: k.pem}
-broker: {dir: state, listen: "127.0.0.1:0", sync: true}
+broker: {dir: state, listen: "127.0.0.1:0", durability: always}
 streams:
   partitions: 8
   replicas: 3
@@ -164,7 +163,6 @@ accounts:
     limits: {per_second: 0, burst: -1}
   - just text
 log: {level: loud}
-broker: {sync: perhaps}
 `)
 	want := []string{
 		`line 2: dispatcher.leese is not a setting: did you mean lease?`,
@@ -179,7 +177,6 @@ broker: {sync: perhaps}
 		`line 11: accounts[0].limits.burst must be above 0, it is -1`,
 		`line 12: accounts[1] must be a section with keys of its own`,
 		`line 13: log.level slog: level string "loud": unknown name`,
-		`line 14: broker.sync must be true or false, it is "perhaps"`,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -207,6 +204,8 @@ func TestParse_faults(t *testing.T) {
 		{"dial", "http: {dial_timeout: 20s}", "http.dial_timeout (20s) must not be above dispatcher.call_timeout (10s)"},
 		{"format", "log: {format: xml}", `log.format must be text or json, it is "xml"`},
 		{"listen", "broker: {listen: 4222}", `broker.listen must be host:port, it is "4222"`},
+		{"durability", "broker: {durability: perhaps}", `line 1: broker.durability must be interval or always, it is "perhaps"`},
+		{"ops", "ops: {listen: 9464}", `line 1: ops.listen must be host:port, such as 127.0.0.1:9464, it is "9464"`},
 		{"open broker", "broker: {listen: '0.0.0.0:4222'}", "broker.listen can be reached from other hosts, so TRAM_BROKER_TOKEN must be set"},
 		{"proxy password", "http: {proxy: 'http://u:" + canary + "@p'}", "http.proxy must not hold a user or password"},
 		{"nats password", "nats: {url: 'nats://u:" + canary + "@h'}", "nats.url must not hold a user or password"},
@@ -265,12 +264,12 @@ func TestParse_noDefaults(t *testing.T) {
 
 func TestParse_environment(t *testing.T) {
 	c, err := parse(t, "dispatcher: {lease: 2s}\n"+minimal, append(env,
-		"TRAM_DISPATCHER_LEASE=4s", "TRAM_STREAMS_REQUESTS_MAX_BYTES=2GiB", "TRAM_BROKER_SYNC=true", "TRAM_LOG_LEVEL=",
+		"TRAM_DISPATCHER_LEASE=4s", "TRAM_STREAMS_REQUESTS_MAX_BYTES=2GiB", "TRAM_BROKER_DURABILITY=always", "TRAM_LOG_LEVEL=",
 		"NATS_URL=host:4222", "TRAM_PORT=tcp://10.0.0.1:80", "TRAM_DISPATCHER_SERVICE_HOST=10.0.0.1")...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Dispatcher.Lease != 4*time.Second || c.Streams.Requests.MaxBytes != 2<<30 || !c.Broker.Sync || c.NATS.URL != "host:4222" {
+	if c.Dispatcher.Lease != 4*time.Second || c.Streams.Requests.MaxBytes != 2<<30 || c.Broker.Durability != "always" || c.NATS.URL != "host:4222" {
 		t.Errorf("got %+v", c)
 	}
 

@@ -16,6 +16,7 @@ func (c *Config) fill() {
 
 	or(&c.Broker.Dir, "tram-data")
 	or(&c.Broker.Listen, "127.0.0.1:4222")
+	or(&c.Broker.Durability, "interval")
 
 	or(&c.Streams.Partitions, 64)
 	or(&c.Streams.Replicas, 1)

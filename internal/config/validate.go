@@ -50,6 +50,12 @@ func (v *validator) check(c *Config) {
 	} else if !loopback(host) {
 		v.require(c.Broker.Token != "", "broker.listen", "can be reached from other hosts, so TRAM_BROKER_TOKEN must be set")
 	}
+	v.require(slices.Contains([]string{"interval", "always"}, c.Broker.Durability), "broker.durability",
+		"must be interval or always, it is %q", c.Broker.Durability)
+	if c.Ops.Listen != "" {
+		_, _, err := net.SplitHostPort(c.Ops.Listen)
+		v.require(err == nil, "ops.listen", "must be host:port, such as 127.0.0.1:9464, it is %q", c.Ops.Listen)
+	}
 	within(v, "collector.workers", c.Collector.Workers, 1, 1000)
 	if c.HTTP.Proxy != "" {
 		if err := checkURL(c.HTTP.Proxy, false); err != nil {

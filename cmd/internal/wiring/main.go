@@ -17,6 +17,7 @@ import (
 
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/config"
+	"github.com/tramhq/tram/internal/ops"
 )
 
 // Exit codes of all commands.
@@ -29,8 +30,17 @@ const (
 	ExitNotAccepted = 5 // carried out, but the end was not the one that was asked for
 )
 
+// A Process is what a part of the relay runs in.
+type Process struct {
+	Config *config.Config
+	Load   Loader
+	JS     jetstream.JetStream
+	Log    *slog.Logger
+	Ops    *ops.Ops
+}
+
 // A Run is the work of a process, until ctx is done.
-type Run func(ctx context.Context, c *config.Config, load Loader, js jetstream.JetStream, log *slog.Logger) error
+type Run func(ctx context.Context, p Process) error
 
 // Main is the main function of a process called name that does nothing but
 // run, on a broker that is there already. It does not return.
@@ -71,6 +81,14 @@ func start(ctx context.Context, name string, args, environ []string, stdout, std
 const patience = 5 * time.Second
 
 func serve(ctx context.Context, name string, c *config.Config, load Loader, log *slog.Logger, run Run) int {
+	o, err := ops.Start(c.Ops.Listen, Version(), log)
+	if err != nil {
+		log.Error("not started", "error", err)
+		return ExitFailure
+	}
+	defer o.Close()
+	defer context.AfterFunc(ctx, o.Stopping)()
+	o.Need("broker", func(context.Context) error { return errNotConnected })
 	waiting := time.AfterFunc(patience, func() { log.Warn("broker cannot be reached yet, still trying", "servers", c.NATS.URL) })
 	nc, js, err := Connect(ctx, "tram-"+name, c.NATS, log)
 	waiting.Stop()
@@ -83,9 +101,10 @@ func serve(ctx context.Context, name string, c *config.Config, load Loader, log 
 		log.Error("not started", "error", err)
 		return ExitUnreachable
 	}
+	o.Need("broker", Reachable(js))
 	log.Info("started", "process", name, "version", Version(), "server", nc.ConnectedServerName(), "accounts", len(c.Accounts))
 	defer context.AfterFunc(ctx, func() { log.Info("stopping", "cause", context.Cause(ctx)) })()
-	if err := run(ctx, c, load, js, log); err != nil {
+	if err := run(ctx, Process{Config: c, Load: load, JS: js, Log: log, Ops: o}); err != nil {
 		log.Error("stopped", "error", err)
 		return ExitFailure
 	}

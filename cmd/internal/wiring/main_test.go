@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/tramhq/tram/internal/broker/brokertest"
 	"github.com/tramhq/tram/internal/config"
 )
@@ -17,10 +15,8 @@ import (
 func TestStart(t *testing.T) {
 	ready := brokertest.Start(t)
 	empty := brokertest.StartEmpty(t)
-	ran := func(context.Context, *config.Config, Loader, jetstream.JetStream, *slog.Logger) error { return nil }
-	failed := func(context.Context, *config.Config, Loader, jetstream.JetStream, *slog.Logger) error {
-		return errors.New("out of luck")
-	}
+	ran := func(context.Context, Process) error { return nil }
+	failed := func(context.Context, Process) error { return errors.New("out of luck") }
 	tests := []struct {
 		name   string
 		args   []string

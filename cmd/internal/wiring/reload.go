@@ -3,7 +3,6 @@ package wiring
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"os"
 	"reflect"
 	"time"
@@ -25,7 +24,8 @@ const reloadEvery = 5 * time.Second
 // at the latest reloadEvery after their files have, and at once on hup, until
 // ctx is done. A configuration that is not valid changes nothing and is
 // told once.
-func reload(ctx context.Context, hup <-chan os.Signal, now *config.Config, load Loader, log *slog.Logger, update func(*config.Config) error) {
+func reload(ctx context.Context, hup <-chan os.Signal, p Process, update func(*config.Config) error) {
+	now := *p.Config // of its own: it changes
 	tick := time.NewTicker(reloadEvery)
 	defer tick.Stop()
 	var told string
@@ -37,22 +37,23 @@ func reload(ctx context.Context, hup <-chan os.Signal, now *config.Config, load 
 			told = ""
 		case <-tick.C:
 		}
-		c, err := load()
+		c, err := p.Load()
 		if err == nil && !(reflect.DeepEqual(c.Accounts, now.Accounts) && reflect.DeepEqual(c.Groups, now.Groups)) {
 			if err = update(c); err == nil {
 				now.Accounts, now.Groups = c.Accounts, c.Groups
-				log.Info("accounts reloaded", "accounts", len(c.Accounts), "groups", len(c.Groups))
+				p.Log.Info("accounts reloaded", "accounts", len(c.Accounts), "groups", len(c.Groups))
 			}
 		}
-		if err == nil && !reflect.DeepEqual(c, now) {
+		if err == nil && !reflect.DeepEqual(c, &now) {
 			err = errRestart
 		}
+		p.Ops.ConfigRefused(err != nil)
 		switch {
 		case err == nil:
 			told = ""
 		case err.Error() != told:
 			told = err.Error()
-			log.Error("configuration not reloaded, the old one stays", "error", err)
+			p.Log.Error("configuration not reloaded, the old one stays", "error", err)
 		}
 	}
 }

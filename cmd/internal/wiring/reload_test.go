@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tramhq/tram/internal/config"
+	"github.com/tramhq/tram/internal/ops"
 )
 
 func TestReload(t *testing.T) {
@@ -36,10 +37,15 @@ func TestReload(t *testing.T) {
 		var said bytes.Buffer
 		ctx, stop := context.WithCancel(t.Context())
 		now := *disk
+		o, err := ops.Start("", "test", slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := Process{Config: &now, Load: load, Log: slog.New(slog.NewTextHandler(&said, nil)), Ops: o}
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			reload(ctx, nil, &now, load, slog.New(slog.NewTextHandler(&said, nil)), func(c *config.Config) error {
+			reload(ctx, nil, p, func(c *config.Config) error {
 				got = append(got, c.Accounts)
 				return nil
 			})

@@ -98,7 +98,8 @@ func Streams(c config.Streams) broker.Streams {
 
 // RunDispatcher dispatches until ctx is done. It takes accounts over that
 // change meanwhile.
-func RunDispatcher(ctx context.Context, c *config.Config, load Loader, js jetstream.JetStream, log *slog.Logger) error {
+func RunDispatcher(ctx context.Context, p Process) error {
+	c := p.Config
 	client, err := channels.NewClient(channels.ClientConfig{
 		Timeout: c.Dispatcher.CallTimeout, DialTimeout: c.HTTP.DialTimeout,
 		MaxBody: int(c.HTTP.MaxBody), Proxy: c.HTTP.Proxy,
@@ -107,8 +108,9 @@ func RunDispatcher(ctx context.Context, c *config.Config, load Loader, js jetstr
 		return err
 	}
 	defer client.Close()
+	metrics := p.Ops.Dispatcher()
 	d, err := dispatcher.New(dispatcher.Config{
-		JS: js, Client: client, Providers: Providers(), Accounts: accounts(c), Groups: groups(c), Log: log,
+		JS: p.JS, Client: client, Providers: Providers(), Accounts: accounts(c), Groups: groups(c), Log: p.Log, Observer: metrics,
 		Partitions: c.Streams.Partitions, Lease: c.Dispatcher.Lease,
 		CallTimeout: c.Dispatcher.CallTimeout, Grace: c.Dispatcher.Grace, MaxInFlight: c.Dispatcher.MaxInFlight,
 		// A request ends as expired a little before it would leave the stream.
@@ -119,26 +121,41 @@ func RunDispatcher(ctx context.Context, c *config.Config, load Loader, js jetstr
 	if err != nil {
 		return fmt.Errorf("start dispatcher: %w", err)
 	}
-	defer following(ctx, c, load, log, func(changed *config.Config) error {
-		return d.Update(ctx, accounts(changed), groups(changed))
+	metrics.Watch(d)
+	p.Ops.Need("dispatcher", func(context.Context) error { return d.Check() })
+	p.Ops.Touch("dispatcher", func() { d.Lanes() })
+	defer following(ctx, p, func(changed *config.Config) error {
+		if err := d.Update(ctx, accounts(changed), groups(changed)); err != nil {
+			return err
+		}
+		metrics.Keep(configured(changed))
+		return nil
 	})()
 	return d.Run(ctx)
 }
 
 // following reloads until ctx is done, in a goroutine that the function it
 // returns waits for.
-func following(ctx context.Context, c *config.Config, load Loader, log *slog.Logger, update func(*config.Config) error) (wait func()) {
+func following(ctx context.Context, p Process, update func(*config.Config) error) (wait func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	now := *c // of its own: it changes
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	var wg sync.WaitGroup
-	wg.Go(func() { reload(ctx, hup, &now, load, log, update) })
+	wg.Go(func() { reload(ctx, hup, p, update) })
 	return func() {
 		signal.Stop(hup)
 		cancel()
 		wg.Wait()
 	}
+}
+
+// configured returns whether c has an account.
+func configured(c *config.Config) func(provider, account string) bool {
+	all := make(map[[2]string]bool, len(c.Accounts))
+	for _, a := range c.Accounts {
+		all[[2]string{a.Provider, a.Name}] = true
+	}
+	return func(provider, account string) bool { return all[[2]string{provider, account}] }
 }
 
 func accounts(c *config.Config) []*dispatcher.Account {
@@ -162,14 +179,17 @@ func groups(c *config.Config) []dispatcher.Group {
 
 // RunCollector collects until ctx is done. It takes accounts over that change
 // meanwhile.
-func RunCollector(ctx context.Context, c *config.Config, load Loader, js jetstream.JetStream, log *slog.Logger) error {
+func RunCollector(ctx context.Context, p Process) error {
 	col, err := collector.New(collector.Config{
-		JS: js, Providers: Providers(), Accounts: parsed(c), Log: log, Workers: c.Collector.Workers,
+		JS: p.JS, Providers: Providers(), Accounts: parsed(p.Config), Log: p.Log, Observer: p.Ops.Collector(),
+		Workers: p.Config.Collector.Workers,
 	})
 	if err != nil {
 		return fmt.Errorf("start collector: %w", err)
 	}
-	defer following(ctx, c, load, log, func(changed *config.Config) error {
+	p.Ops.Need("collector", col.Check)
+	p.Ops.Touch("collector", col.Touch)
+	defer following(ctx, p, func(changed *config.Config) error {
 		return col.Update(parsed(changed))
 	})()
 	return col.Run(ctx)

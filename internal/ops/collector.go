@@ -1,0 +1,64 @@
+package ops
+
+import (
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/ledger"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// CollectorMetrics count for a collector; they implement [collector.Observer].
+type CollectorMetrics struct {
+	results     prometheus.Counter
+	events      map[string]prometheus.Counter // by kind
+	dead        map[string]prometheus.Counter // by group
+	storeFailed prometheus.Counter
+	waiting     prometheus.Gauge
+}
+
+func newCollectorMetrics(r *prometheus.Registry) *CollectorMetrics {
+	m := &CollectorMetrics{
+		events: make(map[string]prometheus.Counter), dead: make(map[string]prometheus.Counter),
+		results: prometheus.NewCounter(prometheus.CounterOpts{Name: "tram_collector_results_total",
+			Help: "Results read, those that came again included."}),
+		storeFailed: prometheus.NewCounter(prometheus.CounterOpts{Name: "tram_collector_store_failures_total",
+			Help: "Tries to store an event or dead letter that failed and are repeated."}),
+		waiting: prometheus.NewGauge(prometheus.GaugeOpts{Name: "tram_collector_waiting_results",
+			Help: "Results that no collector has read yet, as the broker knew last. All collectors tell the same: take the greatest, not the sum."}),
+	}
+	byKind := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tram_collector_events_total",
+		Help: "Events stored, those that were there already included."}, []string{"kind"})
+	for _, kind := range []events.Kind{events.KindDelivery, events.KindStat, events.KindRecord, events.KindOutcome} {
+		m.events[string(kind)] = byKind.WithLabelValues(string(kind))
+	}
+	byGroup := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tram_collector_dead_letters_total",
+		Help: "Dead letters stored, those that were there already included."}, []string{"group"})
+	for _, group := range []ledger.DeadGroup{ledger.DeadEvent, ledger.DeadRefused, ledger.DeadUnknown, ledger.DeadAnswer} {
+		m.dead[string(group)] = byGroup.WithLabelValues(string(group))
+	}
+	r.MustRegister(m.results, byKind, byGroup, m.storeFailed, m.waiting)
+	return m
+}
+
+func (m *CollectorMetrics) Read()            { m.results.Inc() }
+func (m *CollectorMetrics) StoreFailed()     { m.storeFailed.Inc() }
+func (m *CollectorMetrics) Waiting(n uint64) { m.waiting.Set(float64(n)) }
+
+// Stored counts by the second token of the subject, and dead letters by the
+// third: tram.<kind>.… or tram.dead.<group>.….
+func (m *CollectorMetrics) Stored(subject string) {
+	counters := m.events
+	rest, dead := strings.CutPrefix(subject, broker.DeadPrefix)
+	if dead {
+		counters = m.dead
+	} else {
+		_, rest, _ = strings.Cut(subject, ".")
+	}
+	token, _, _ := strings.Cut(rest, ".")
+	if c := counters[token]; c != nil {
+		c.Inc()
+	}
+}

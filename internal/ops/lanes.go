@@ -1,0 +1,74 @@
+package ops
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// lanes shows how the accounts of a dispatcher stand at the moment in which
+// somebody looks. Nothing is kept, so what is gone is not shown.
+type lanes struct {
+	d Dispatcher
+
+	partitions, inFlight, inFlightMax                      *prometheus.Desc
+	state, calls, concurrency, open, queued, behind, usage *prometheus.Desc
+}
+
+func newLanes(d Dispatcher) *lanes {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, labels, nil)
+	}
+	of := func(name, help string, more ...string) *prometheus.Desc {
+		return desc(name, help, append([]string{"provider", "account"}, more...)...)
+	}
+	return &lanes{
+		d:           d,
+		partitions:  desc("tram_dispatcher_partitions", "Partitions that this dispatcher works."),
+		inFlight:    desc("tram_dispatcher_in_flight", "Requests being executed."),
+		inFlightMax: desc("tram_dispatcher_in_flight_limit", "Requests that may be executed at once, dispatcher.max_in_flight."),
+		state: of("tram_lane_state", "1 for the state an account is in: idle, working, paused, credential_refused, "+
+			"breaker_open, breaker_probing, silenced. Its other states are not there.", "state"),
+		calls:       of("tram_lane_in_flight", "Requests of the account being executed."),
+		concurrency: of("tram_lane_concurrency", "Calls at once that the account's provider is good for at the moment."),
+		open:        of("tram_lane_open_requests", "Requests begun and not ended: being executed, or waiting for another try."),
+		queued:      of("tram_lane_queued_requests", "Requests read and not begun.", "class"),
+		behind:      of("tram_lane_behind", "1 while more requests wait in the stream than were read.", "class"),
+		usage:       of("tram_lane_usage_ratio", "Share of what the provider allows that is used, as the provider told last."),
+	}
+}
+
+// Describe implements [prometheus.Collector].
+func (l *lanes) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		l.partitions, l.inFlight, l.inFlightMax,
+		l.state, l.calls, l.concurrency, l.open, l.queued, l.behind, l.usage,
+	} {
+		to <- d
+	}
+}
+
+// Collect implements [prometheus.Collector]. An account that another dispatcher
+// had a moment ago may be shown by both.
+func (l *lanes) Collect(to chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	load := l.d.Load()
+	gauge(l.partitions, float64(load.Partitions))
+	gauge(l.inFlight, float64(load.InFlight))
+	gauge(l.inFlightMax, float64(load.MaxInFlight))
+	for _, s := range l.d.Lanes() {
+		gauge(l.state, 1, s.Provider, s.Account, string(s.State))
+		gauge(l.calls, float64(s.InFlight), s.Provider, s.Account)
+		gauge(l.concurrency, float64(s.Concurrency), s.Provider, s.Account)
+		gauge(l.open, float64(s.Open), s.Provider, s.Account)
+		for i, class := range events.Classes {
+			gauge(l.queued, float64(s.Queued[i]), s.Provider, s.Account, string(class))
+			gauge(l.behind, truth(s.Behind[i]), s.Provider, s.Account, string(class))
+		}
+		if s.UsagePercent > 0 {
+			gauge(l.usage, s.UsagePercent/100, s.Provider, s.Account)
+		}
+	}
+}
