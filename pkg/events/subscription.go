@@ -34,7 +34,7 @@ func (s *subscription) run(ctx context.Context, cons jetstream.Consumer) error {
 	if err != nil {
 		return err
 	}
-	defer it.Stop()
+	defer s.drain(it)
 
 	// The broker hands out at most MaxPending at a time, so that the queue has
 	// room for all, and none waits unseen in the client's own buffer while its
@@ -63,6 +63,22 @@ func (s *subscription) run(ctx context.Context, cons jetstream.Consumer) error {
 		s.deal(ctx, m)
 	}
 	return lost
+}
+
+// drain ends it. What the broker has handed out meanwhile comes to whoever reads
+// next at once, and not after ackWait.
+func (s *subscription) drain(it jetstream.MessagesContext) {
+	it.Drain()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	for {
+		m, err := it.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			it.Stop()
+			return
+		}
+		s.giveBack(m, m.Nak)
+	}
 }
 
 // feed puts what comes into the queue until ctx is done or cons is lost.
