@@ -50,6 +50,19 @@ func (provider) Traits() channels.Traits {
 	}
 }
 
+// What the contracts of all accounts share: there may be thousands.
+var (
+	sends = []events.SendForm{
+		{Recipient: events.ByPhone, Content: events.ContentTemplate},
+		{Recipient: events.ByPhone, Content: events.ContentText},
+		{Recipient: events.ByContactID, Content: events.ContentText},
+		{Recipient: events.ByContactID, Content: events.ContentTemplate},
+	}
+	prechecks   = []string{precheck}
+	expectKinds = []string{"consultation", "transaction", "promotion"}
+	byPhone     = map[string][]string{"recipient.kind": {string(events.ByPhone)}}
+)
+
 func (provider) Contract(a *channels.Account) (events.Contract, error) {
 	if a.Setting(settingDomain, "") == "" {
 		return events.Contract{}, errors.New("setting domain is missing: it is the account name that begins the path of every CareSoft URL")
@@ -62,27 +75,22 @@ func (provider) Contract(a *channels.Account) (events.Contract, error) {
 		Name:   UserStatus,
 		Needs:  []string{"recipient"},
 		Takes:  []string{"sender.id"},
-		Values: map[string][]string{"recipient.kind": {string(events.ByPhone)}},
+		Values: byPhone,
 	}
 	if a.Setting(settingOA, "") == "" {
 		sender = events.Required
 		status.Needs, status.Takes = append(status.Needs, "sender.id"), nil
 	}
 	return events.Contract{
-		Provider: name,
-		Account:  a.Name,
-		Sends: []events.SendForm{
-			{Recipient: events.ByPhone, Content: events.ContentTemplate},
-			{Recipient: events.ByPhone, Content: events.ContentText},
-			{Recipient: events.ByContactID, Content: events.ContentText},
-			{Recipient: events.ByContactID, Content: events.ContentTemplate},
-		},
+		Provider:        name,
+		Account:         a.Name,
+		Sends:           sends,
 		Reports:         []events.ReportForm{status},
 		Sender:          sender,
 		TextLimit:       textLimit,
 		NumericTemplate: true,
-		Prechecks:       []string{precheck},
-		ExpectKinds:     []string{"consultation", "transaction", "promotion"},
+		Prechecks:       prechecks,
+		ExpectKinds:     expectKinds,
 	}, nil
 }
 
