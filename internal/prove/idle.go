@@ -52,7 +52,8 @@ func idle(ctx context.Context, s *stage, plan idlePlan) (report, error) {
 		return nil, err
 	}
 	r.note("from the start of the dispatcher to its last partition", time.Since(begun).Round(10*time.Millisecond))
-	err = s.publish(ctx, 0, plan.Accounts, 0, func(i int) (*nats.Msg, error) { return encode(sendTo(idler(i), i)) })
+	const rate = 500 // sends per second: a burst is for other proofs
+	err = s.publish(ctx, 0, plan.Accounts, rate, func(i int) (*nats.Msg, error) { return encode(sendTo(idler(i), i)) })
 	if err != nil {
 		return nil, err
 	}
