@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tramhq/tram/internal/broker"
@@ -83,6 +84,28 @@ func TestVerify_FindsHoles(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q in it", err, want)
 		}
+	}
+}
+
+// While a cluster elects a leader it says that it is not available.
+func TestVerify_WaitsForAnElection(t *testing.T) {
+	b := brokertest.Start(t)
+	nc := b.ConnectCutOff()
+	electing, err := nats.Connect(nc.ConnectedUrl())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(electing.Close)
+	if _, err := electing.Subscribe("$JS.API.>", func(m *nats.Msg) {
+		_ = m.Respond([]byte(`{"error": {"code": 503, "err_code": 10008}}`))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := electing.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := broker.Verify(t.Context(), b.JetStream(nc), broker.Streams{}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -41,16 +42,37 @@ func Verify(ctx context.Context, js jetstream.JetStream, s Streams) error {
 	return fmt.Errorf("the streams are not as they should be (`tram setup` makes them so):\n  %s", strings.Join(faults, "\n  "))
 }
 
-// streamConfig returns nil if there is no such stream.
+// electionPatience outlasts an election in a cluster: 4 to 9 seconds each time
+// that its servers try.
+const electionPatience = 30 * time.Second
+
+// streamConfig returns nil if there is no such stream. It waits for a stream
+// whose leader is just being elected, so that a process can be started then.
 func streamConfig(ctx context.Context, js jetstream.JetStream, name string) (*jetstream.StreamConfig, error) {
-	st, err := js.Stream(ctx, name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, nil
+	for end := time.Now().Add(electionPatience); ; {
+		st, err := js.Stream(ctx, name)
+		switch {
+		case errors.Is(err, jetstream.ErrStreamNotFound):
+			return nil, nil
+		case err == nil:
+			return &st.CachedInfo().Config, nil
+		case !electing(err) || ctx.Err() != nil || time.Now().After(end):
+			return nil, err
+		}
+		MoveOn(js.Conn(), err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(250 * time.Millisecond):
+		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return &st.CachedInfo().Config, nil
+}
+
+// electing reports whether err may be that of a stream, or of a cluster, that
+// has no leader.
+func electing(err error) bool {
+	const noLeader = 10008 // "JetStream system temporarily unavailable"
+	e, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && e.ErrorCode == noLeader || errors.Is(err, context.DeadlineExceeded)
 }
 
 // A setting is one value that must be as wanted.

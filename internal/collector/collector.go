@@ -256,11 +256,12 @@ func (c *Collector) follow(ctx, work context.Context, cons jetstream.Consumer, t
 	}
 }
 
-// consumer returns the shared consumer, created if it is not there.
+// consumer returns the shared consumer, created if it is not there. A server
+// that cannot do that is left for another.
 func (c *Collector) consumer(ctx context.Context) (jetstream.Consumer, error) {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	try, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	return c.JS.CreateOrUpdateConsumer(ctx, broker.Results, jetstream.ConsumerConfig{
+	cons, err := c.JS.CreateOrUpdateConsumer(try, broker.Results, jetstream.ConsumerConfig{
 		Durable:       Durable,
 		Description:   "tram: turns results into events",
 		DeliverPolicy: jetstream.DeliverAllPolicy,
@@ -269,4 +270,8 @@ func (c *Collector) consumer(ctx context.Context) (jetstream.Consumer, error) {
 		MaxAckPending: maxAckPending,
 		MaxDeliver:    -1,
 	})
+	if err != nil && ctx.Err() == nil {
+		broker.MoveOn(c.JS.Conn(), err)
+	}
+	return cons, err
 }

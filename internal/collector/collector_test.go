@@ -351,3 +351,14 @@ func TestNew_NamesGivenTwice(t *testing.T) {
 		t.Error("two accounts of one name")
 	}
 }
+
+// A server that is cut off from its cluster answers pings but has no results.
+func TestRun_MovesOnToAServerThatServes(t *testing.T) {
+	g := newRig(t)
+	g.storeSends(1, 3)
+	c := g.config()
+	c.JS = g.JetStream(g.ConnectCutOff())
+	g.run(c)
+	g.collected()
+	g.check()
+}

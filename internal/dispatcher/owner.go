@@ -102,7 +102,7 @@ func (o *Owner) Deadline() time.Time {
 
 // Run owns partitions until ctx is done. It then closes all, releases them and
 // returns nil. When the lease is lost it drops all and joins again as soon as
-// the broker can be reached. The error says that the configuration cannot work.
+// the broker can be reached, by whichever of its servers. The error says that the configuration cannot work.
 func (o *Owner) Run(ctx context.Context) error {
 	leases, err := broker.NewLeases(o.cfg.JS, o.cfg.Lease)
 	if err != nil {
@@ -117,6 +117,7 @@ func (o *Owner) Run(ctx context.Context) error {
 			pause = o.cfg.Lease / 10
 		} else if ctx.Err() == nil {
 			o.log.Warn("not joined, trying again", "error", err)
+			broker.MoveOn(o.cfg.JS.Conn(), err)
 		}
 		select {
 		case <-ctx.Done():

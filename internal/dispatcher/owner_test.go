@@ -473,3 +473,10 @@ func (p *proxy) mend() {
 	defer p.mu.Unlock()
 	p.whole = true
 }
+
+// A server that is cut off from its cluster answers pings but renews no lease.
+func TestOwner_MovesOnToAServerThatServes(t *testing.T) {
+	f := newFleet(t)
+	u := f.join(time.Second, f.b.ConnectCutOff())
+	f.settle(15*time.Second, []int{ownedPartitions}, u)
+}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -70,6 +71,31 @@ func (b *Broker) Connect() *nats.Conn {
 	ctx, cancel := context.WithTimeout(b.t.Context(), 10*time.Second)
 	defer cancel()
 	nc, err := broker.Connect(ctx, broker.Config{URLs: []string{b.URL}})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(nc.Close)
+	return nc
+}
+
+// ConnectCutOff returns a connection that knows b, but is connected to a server
+// that has no JetStream to serve: one that is cut off from its cluster, as far as
+// its clients can tell.
+func (b *Broker) ConnectCutOff() *nats.Conn {
+	b.t.Helper()
+	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	go srv.Start()
+	b.t.Cleanup(func() {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+	})
+	if !srv.ReadyForConnections(10 * time.Second) {
+		b.t.Fatal("the server does not start")
+	}
+	nc, err := nats.Connect(srv.ClientURL()+","+b.URL, nats.DontRandomize(), nats.MaxReconnects(-1))
 	if err != nil {
 		b.t.Fatal(err)
 	}
