@@ -128,6 +128,23 @@ func (r *Reader) Replay(ctx context.Context, stream, filter string, from uint64,
 	if err != nil {
 		return err
 	}
+	return r.replay(ctx, stream, filter, from, end, func(end uint64) (uint64, error) {
+		left, err := r.lastSeq(ctx, stream, filter)
+		return min(end, left), err
+	}, fn)
+}
+
+// ReplayTo does as [Reader.Replay], but to sequence end, where there must be a
+// message that matches: it waits until that has been read. Whoever has just
+// stored it depends on no leader's word: one that was deposed while it was cut
+// off does not know for up to a second, and tells of the stream as it was.
+func (r *Reader) ReplayTo(ctx context.Context, stream, filter string, from, end uint64, fn func(*Stored) error) error {
+	return r.replay(ctx, stream, filter, from, end, func(end uint64) (uint64, error) { return end, nil }, fn)
+}
+
+// replay reads to end. When nothing more comes before it, left says where the end
+// is by now.
+func (r *Reader) replay(ctx context.Context, stream, filter string, from, end uint64, left func(uint64) (uint64, error), fn func(*Stored) error) (err error) {
 	for from = max(from, 1); from <= end; {
 		msgs, _, err := r.NextBySubject(ctx, stream, filter, from, maxBatch)
 		if err != nil {
@@ -146,11 +163,9 @@ func (r *Reader) Replay(ctx context.Context, stream, filter string, from uint64,
 			continue
 		}
 		// Either the replica is behind, or what is left has aged out since.
-		left, err := r.lastSeq(ctx, stream, filter)
-		if err != nil {
+		if end, err = left(end); err != nil {
 			return err
 		}
-		end = min(end, left)
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("replay %s: %w", stream, context.Cause(ctx))

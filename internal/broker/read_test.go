@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -315,5 +316,30 @@ func TestReader_KeepsHeaders(t *testing.T) {
 		if got := fmt.Sprint(s.Header); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
+	}
+}
+
+// Whoever has stored a message itself reads to there, whatever a leader or a
+// replica says that there is.
+func TestReader_ReplayTo_WaitsForTheEnd(t *testing.T) {
+	b := brokertest.Start(t)
+	store := func() {
+		if _, err := b.JS.Publish(t.Context(), broker.IntentSubject(7), nil); err != nil {
+			t.Error(err)
+		}
+	}
+	for range 3 {
+		store()
+	}
+	var got []uint64
+	err := broker.NewReader(b.JS).ReplayTo(t.Context(), broker.Intents, broker.IntentSubject(7), 2, 4, func(m *broker.Stored) error {
+		if got = append(got, m.Seq); m.Seq == 3 { // the last one that anybody knows of
+			store()
+			store()
+		}
+		return nil
+	})
+	if err != nil || !slices.Equal(got, []uint64{2, 3, 4}) {
+		t.Errorf("got %v, %v, want 2 to 4", got, err)
 	}
 }

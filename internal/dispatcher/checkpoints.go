@@ -16,11 +16,12 @@ import (
 // checkpoints keeps a partition's checkpoint in its bucket. Every write names
 // the revision before, so an owner that lost the partition cannot write.
 type checkpoints struct {
-	js   jetstream.JetStream
-	n    int
-	kv   jetstream.KeyValue
-	rev  uint64
-	last []byte
+	js     jetstream.JetStream
+	reader *broker.Reader
+	n      int
+	kv     jetstream.KeyValue
+	rev    uint64
+	last   []byte
 }
 
 func (c *checkpoints) key() string { return "ck." + strconv.Itoa(c.n) }
@@ -33,16 +34,16 @@ func (c *checkpoints) read(ctx context.Context) (*checkpoint, error) {
 		return nil, fmt.Errorf("read checkpoint: %w", err)
 	}
 	c.kv = kv
-	v, err := kv.Get(ctx, c.key())
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
+	m, err := c.newest(ctx)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return &checkpoint{}, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read checkpoint: %w", err)
 	}
-	c.rev = v.Revision()
+	c.rev = m.Seq
 	var ck checkpoint
-	if err := msgpack.Unmarshal(v.Value(), &ck); err != nil {
+	if err := msgpack.Unmarshal(m.Data, &ck); err != nil {
 		return nil, fmt.Errorf("read checkpoint: %w", err)
 	}
 	return &ck, nil
@@ -66,10 +67,16 @@ func (c *checkpoints) write(ctx context.Context, ck *checkpoint) error {
 		return fmt.Errorf("write checkpoint: %w", err)
 	}
 	// Refused: an earlier try of ours may have been stored and its answer lost.
-	v, getErr := c.kv.Get(ctx, c.key())
-	if getErr == nil && bytes.Equal(v.Value(), data) {
-		c.rev, c.last = v.Revision(), data
+	m, err := c.newest(ctx)
+	if err == nil && bytes.Equal(m.Data, data) {
+		c.rev, c.last = m.Seq, data
 		return nil
 	}
 	return errFenced
+}
+
+// newest reads the key from the bucket's leader. The client library asks any
+// replica, and one that is behind names a revision that the leader refuses.
+func (c *checkpoints) newest(ctx context.Context) (*broker.Stored, error) {
+	return c.reader.Last(ctx, "KV_"+broker.CheckpointsBucket, "$KV."+broker.CheckpointsBucket+"."+c.key())
 }

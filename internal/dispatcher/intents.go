@@ -40,7 +40,8 @@ type intentLog struct {
 	subject string
 	owner   string
 	epoch   uint64
-	retry   time.Duration // between tries while the broker is away
+	retry   time.Duration // between tries while the broker is away or has no room
+	outage  *broker.Outage
 
 	mu      sync.Mutex
 	last    uint64 // sequence of the newest record on subject
@@ -71,8 +72,9 @@ func (l *intentLog) claim(ctx context.Context) (clock, error) {
 		err = l.write(ctx, nil)
 		ended := time.Now()
 		if err == nil {
-			if last, err = l.newest(ctx); last != nil {
-				return readClock(last.Time, begun, ended), nil
+			var mine *broker.Stored
+			if mine, err = l.reader.Get(ctx, broker.Intents, l.last); err == nil {
+				return readClock(mine.Time, begun, ended), nil
 			}
 		}
 		if !errors.Is(err, errFenced) { // the old owner was still writing: read on
@@ -161,6 +163,7 @@ func (l *intentLog) write(ctx context.Context, calls []ledger.Intent) error {
 		m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(l.last, 10))
 		ack, err := l.js.PublishMsg(ctx, m)
 		if err == nil {
+			l.outage.Worked()
 			l.setLast(ack.Sequence)
 			return nil
 		}
@@ -170,7 +173,9 @@ func (l *intentLog) write(ctx context.Context, calls []ledger.Intent) error {
 			}
 			continue
 		}
-		// The broker is away, or its answer was lost. Another try tells which.
+		// The broker is away, or has no room, or its answer was lost. Another try
+		// tells which.
+		l.outage.Failed(err)
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("store intents: %w", context.Cause(ctx))

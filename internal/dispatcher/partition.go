@@ -63,8 +63,9 @@ func newPartition(d *Dispatcher, n int, epoch uint64) *partition {
 	p.intents = &intentLog{
 		ctx: p.work, wg: &p.wg, js: d.cfg.JS, reader: d.reader, subject: broker.IntentSubject(n),
 		owner: d.owner.ID(), epoch: epoch, retry: 200 * time.Millisecond,
+		outage: d.intending,
 	}
-	p.marks = &checkpoints{js: d.cfg.JS, n: n}
+	p.marks = &checkpoints{js: d.cfg.JS, reader: d.reader, n: n}
 	p.keeper = newKeeper(p, d.cfg.JS.Conn())
 	return p
 }
