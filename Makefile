@@ -9,7 +9,7 @@ FUZZTIME ?= 5s
 STATICCHECK := go tool -modfile=tools/go.mod staticcheck
 
 .PHONY: check fmt vet fix staticcheck test fuzz node build up demo clean \
-	prove-crash prove-malformed prove-limits prove-fairness
+	prove-crash prove-malformed prove-limits prove-fairness prove-throttle prove-idle prove-handover prove-classes
 
 check: fmt vet fix staticcheck test fuzz node ## everything that must hold before a merge
 
@@ -55,6 +55,18 @@ prove-limits: # 1, 3 and 10 dispatchers that come and go, judged at the provider
 
 prove-fairness: # one account with a backlog of a million beside 2,000 others
 	go run ./internal/prove fairness
+
+prove-throttle: # refusals and outages of providers, with dispatchers that come and go
+	go run ./internal/prove throttle
+
+prove-idle: # 5,000 accounts that have nothing to do
+	go run ./internal/prove idle
+
+prove-handover: # 100 dispatchers that join and 100 that stop, under load
+	go run ./internal/prove handover
+
+prove-classes: # urgent sends beside a bulk campaign of 200,000
+	go run ./internal/prove classes
 
 up: # the relay on this machine, with everything it needs
 	go run ./cmd/tram up
