@@ -12,6 +12,7 @@ import (
 // Streams.
 const (
 	Requests = "TRAM_REQUESTS" // what producers publish, stored by partition
+	Later    = "TRAM_LATER"    // requests that are not due yet; REQUESTS takes them back when they are
 	Intents  = "TRAM_INTENTS"  // calls about to start, one subject per partition
 	Results  = "TRAM_RESULTS"  // what became of each call
 	Events   = "TRAM_EVENTS"   // what downstream services read
@@ -87,6 +88,21 @@ func ParseStored(subject string) (StoredSubject, error) {
 		Partition: p, Provider: t[2], Account: t[3],
 		Class: events.Class(t[4]), Kind: events.Kind(t[5]),
 	}, nil
+}
+
+// Subjects of LATER. A request of REQUESTS that is not due yet is planned there,
+// and the server publishes it as due at its time.
+//
+//	tram.later.plan.<partition>.<provider>.<account>.<class>.<kind>.<seq>
+//	tram.later.due.<partition>.<provider>.<account>.<class>.<kind>.<seq>
+func (s StoredSubject) Plan(seq uint64) string { return s.later("plan", seq) }
+func (s StoredSubject) Due(seq uint64) string  { return s.later("due", seq) }
+
+// PlanOrDue matches both.
+func (s StoredSubject) PlanOrDue(seq uint64) string { return s.later("*", seq) }
+
+func (s StoredSubject) later(what string, seq uint64) string {
+	return fmt.Sprintf("tram.later.%s.%d.%s.%s.%s.%s.%d", what, s.Partition, s.Provider, s.Account, s.Class, s.Kind, seq)
 }
 
 // PartitionFilter matches all requests of partition p.

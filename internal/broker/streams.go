@@ -95,10 +95,12 @@ func (s Streams) Validate() error {
 	return errors.Join(errs...)
 }
 
-// configs returns the streams. None takes message TTLs, roll-ups, schedules,
-// counters or batches: whoever may publish to a stream with these can empty it,
-// or write to subjects that are not theirs. All refuse when full, because each
-// either holds work that is not done or proves work that is.
+// configs returns the streams. None that a producer may publish to takes
+// message TTLs, roll-ups, schedules, counters or batches: with these one can empty
+// a stream, or write to subjects that are not one's own. LATER takes TTLs and
+// schedules, and is for dispatchers alone. All refuse when full, because each
+// either holds work that is not done or proves work that is; the server does not
+// let LATER refuse, so that one has no bound.
 func (s Streams) configs() []jetstream.StreamConfig {
 	stream := func(name, description string, age time.Duration, bytes int64, subjects ...string) jetstream.StreamConfig {
 		return jetstream.StreamConfig{
@@ -110,6 +112,12 @@ func (s Streams) configs() []jetstream.StreamConfig {
 	}
 	requests := stream(Requests, "tram: requests by partition", s.RequestsAge, s.RequestsBytes, subjectsOf(events.RequestKinds)...)
 	requests.MaxMsgSize = s.MaxRequest
+	requests.Sources = []*jetstream.StreamSource{{Name: Later, SubjectTransforms: []jetstream.SubjectTransformConfig{{
+		Source:      "tram.later.due.*.*.*.*.*.*",
+		Destination: "req.{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(3)}}.{{wildcard(4)}}.{{wildcard(5)}}",
+	}}}}
+	later := stream(Later, "tram: requests that are not due yet", s.LedgerAge, 0, "tram.later.plan.*.*.*.*.*.*", "tram.later.due.*.*.*.*.*.*")
+	later.Discard, later.AllowMsgSchedules, later.AllowMsgTTL, later.AllowRollup = jetstream.DiscardOld, true, true, true // as schedules imply
 	requests.SubjectTransform = &jetstream.SubjectTransformConfig{
 		Source:      "tram.*.*.*.*",
 		Destination: fmt.Sprintf("req.{{partition(%d,2,3)}}.{{wildcard(2)}}.{{wildcard(3)}}.{{wildcard(4)}}.{{wildcard(1)}}", s.Partitions),
@@ -120,7 +128,7 @@ func (s Streams) configs() []jetstream.StreamConfig {
 		c.DenyDelete, c.DenyPurge = true, true // a hole in these means a call repeated or never made
 	}
 	return []jetstream.StreamConfig{
-		requests, intents, results,
+		later, requests, intents, results,
 		stream(Events, "tram: deliveries, stats, records, outcomes, lanes", s.EventsAge, s.EventsBytes, subjectsOf(events.EventKinds)...),
 		stream(Dead, "tram: what needs a person", s.DeadAge, s.DeadBytes, "tram.dead.*.*.*"),
 	}

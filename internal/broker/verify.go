@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -104,8 +105,20 @@ func difference(name string, want, have *jetstream.StreamConfig) []string {
 		}
 		return c.SubjectTransform.Source + " to " + c.SubjectTransform.Destination
 	}
+	sources := func(c *jetstream.StreamConfig) string {
+		var all []string
+		for _, s := range c.Sources {
+			from := s.Name + s.FilterSubject
+			for _, t := range s.SubjectTransforms {
+				from += " " + t.Source + " to " + t.Destination
+			}
+			all = append(all, from)
+		}
+		return cmp.Or(strings.Join(all, ", "), "none")
+	}
 	return compare(name, []setting{
 		{"subjects", subjects(want), subjects(have)},
+		{"sources", sources(want), sources(have)},
 		{"subject transform", transform(want), transform(have)},
 		{"retention", want.Retention, have.Retention},
 		{"discard", want.Discard, have.Discard},
@@ -120,9 +133,9 @@ func difference(name string, want, have *jetstream.StreamConfig) []string {
 		{"allow direct", want.AllowDirect, have.AllowDirect},
 		{"deny delete", want.DenyDelete, have.DenyDelete},
 		{"deny purge", want.DenyPurge, have.DenyPurge},
-		{"allow rollup", false, have.AllowRollup},
-		{"allow message ttl", false, have.AllowMsgTTL},
-		{"allow message schedules", false, have.AllowMsgSchedules},
+		{"allow rollup", want.AllowRollup, have.AllowRollup},
+		{"allow message ttl", want.AllowMsgTTL, have.AllowMsgTTL},
+		{"allow message schedules", want.AllowMsgSchedules, have.AllowMsgSchedules},
 		{"allow message counter", false, have.AllowMsgCounter},
 		{"allow atomic publish", false, have.AllowAtomicPublish},
 		{"allow batch publish", false, have.AllowBatchPublish},

@@ -38,6 +38,7 @@ func newKnown(a *Account, p channels.Provider) (*known, error) {
 	if err != nil {
 		return nil, fmt.Errorf("account %s/%s: %w", a.Provider, a.Name, err)
 	}
+	c.Scheduling = true
 	k := &known{Account: a, provider: p, contract: c, limits: a.Limits}
 	if len(k.limits.Windows) == 0 { // cool-downs need a limiter all the same
 		k.limits.Windows = []ratelimit.Window{{Limit: 100_000, Per: time.Second, Burst: 10_000}}

@@ -17,6 +17,7 @@ const (
 	ReasonExpired           = "expired"
 	ReasonTooOld            = "too_old"
 	ReasonNotCalled         = "not_called"
+	ReasonScheduled         = "scheduled"
 	ReasonWorkerDied        = "worker_died"
 	ReasonAttemptsExhausted = "attempts_exhausted"
 	ReasonUnreadableAnswer  = "unreadable_answer"
@@ -83,6 +84,7 @@ type decision struct {
 	cooldown  time.Duration // silence of the whole account
 	pauseAuth bool          // no call of the account before its credential changes
 	counts    bool          // the call was an attempt
+	planned   bool          // deferred: the request is in LATER, and comes back from there
 	parse     bool          // the answer holds events
 }
 

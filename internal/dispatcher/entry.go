@@ -28,6 +28,7 @@ type entry struct {
 
 	retryAt time.Time // not before
 	doubt   bool      // an owner before us died in its last call
+	kept    bool      // it will not be planned, see later.go
 	aged    bool      // it would leave the stream unsent: end it now
 	place   place     // in the group of its account, where that has one
 
@@ -120,7 +121,7 @@ func (e *entry) adopt(r *ledger.Result, c clock) decision {
 		e.next(r.Next)
 	case events.StateDeferred:
 		e.retryAt = c.local(r.RetryAtMS)
-		return decision{state: r.State, retryIn: time.Until(e.retryAt)}
+		return decision{state: r.State, retryIn: time.Until(e.retryAt), planned: r.Planned}
 	}
 	return decision{state: r.State}
 }

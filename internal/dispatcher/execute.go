@@ -27,6 +27,9 @@ func (p *partition) execute(l *lane, e *entry) {
 	if !x.check() {
 		return
 	}
+	if x.later(time.Now()) {
+		return
+	}
 	call, ok := x.prepare()
 	if !ok || !x.resolveDoubt(call) {
 		return

@@ -265,7 +265,7 @@ func (l *lane) settle(e *entry, d decision, now time.Time) {
 	switch {
 	case d.state == "":
 		l.ready[e.class] = append(l.ready[e.class], e)
-	case d.state == events.StateDeferred:
+	case d.state == events.StateDeferred && !d.planned:
 		e.retryAt = now.Add(d.retryIn)
 		l.waiting.add(e)
 	default:

@@ -32,7 +32,7 @@ type past struct {
 func (h *past) inDoubt() bool { return h.Last == nil || h.Last.Call < h.Calls }
 
 func (h *past) ended() bool {
-	return !h.inDoubt() && h.Last.State != "" && h.Last.State.Final()
+	return !h.inDoubt() && h.Last.State != "" && (h.Last.State.Final() || h.Last.Planned)
 }
 
 // restore makes e go on where the owners before us left it, unless e knows of

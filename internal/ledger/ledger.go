@@ -45,6 +45,7 @@ type Result struct {
 	MessageID string   `msgpack:"message_id,omitempty"`
 	Warnings  []string `msgpack:"warnings,omitempty"`
 	RetryAtMS int64    `msgpack:"retry_at,omitempty"`
+	Planned   bool     `msgpack:"planned,omitempty"` // deferred: the request comes back by itself, as another one in REQUESTS
 	SilenceMS int64    `msgpack:"silence,omitempty"` // from AtMS on, in which the account must not be called
 	Next      string   `msgpack:"next,omitempty"`    // cursor of the step that follows
 	Stats     int      `msgpack:"stats,omitempty"`   // events of all steps so far

@@ -98,6 +98,56 @@ func usage() {
 // onStage sets the stage and plays on it.
 func onStage(ctx context.Context, c scene, play func(*stage) (report, error)) (report, error) {
 	s, err := newStage(ctx, c)
+	case "idle":
+		plan := idlePlan{Memory: 100 << 20, CPU: 0.02}
+		flags.IntVar(&plan.Accounts, "accounts", 5000, "that are called once each")
+		flags.DurationVar(&plan.For, "for", time.Minute, "that nothing happens")
+		run = func() (report, error) {
+			return onStage(ctx, plan.scene(*seed), func(s *stage) (report, error) { return idle(ctx, s, plan) })
+		}
+	case "handover":
+		plan := handoverPlan{Fleet: 3, Accounts: 40}
+		flags.IntVar(&plan.Changes, "changes", 100, "dispatchers that join, and as many that stop")
+		flags.Float64Var(&plan.Rate, "rate", 400, "sends per second for all accounts together")
+		flags.DurationVar(&plan.Gap, "gap", time.Second, "between two changes, on average")
+		run = func() (report, error) {
+			return onStage(ctx, plan.scene(*seed), func(s *stage) (report, error) { return handover(ctx, s, plan) })
+		}
+	case "classes":
+		plan := classesPlan{Between: 370 * time.Millisecond}
+		flags.IntVar(&plan.Campaign, "campaign", 200_000, "bulk sends")
+		flags.IntVar(&plan.Urgent, "urgent", 100, "urgent sends in the midst of it")
+		flags.DurationVar(&plan.Shared, "shared", 30*time.Second, "that normal sends are there as well")
+		run = func() (report, error) {
+			return onStage(ctx, plan.scene(*seed), func(s *stage) (report, error) { return classes(ctx, s, plan) })
+		}
+	case "poison":
+		plan := poisonPlan{Speed: 0.95}
+		flags.IntVar(&plan.Good, "good", 20_000, "sends of a round")
+		flags.IntVar(&plan.Rounds, "rounds", 4, "without poison, and as many with it")
+		run = func() (report, error) {
+			return onStage(ctx, plan.scene(*seed), func(s *stage) (report, error) { return poison(ctx, s, plan) })
+		}
+	case "redrive":
+		plan := redrivePlan{Slower: 2}
+		flags.IntVar(&plan.Letters, "letters", 100_000, "dead letters")
+		flags.Float64Var(&plan.Rate, "rate", 500, "of the redrive, per second")
+		flags.Float64Var(&plan.Live, "live", 500, "requests per second for the others, all together")
+		flags.IntVar(&plan.Others, "others", 200, "accounts besides")
+		flags.DurationVar(&plan.For, "for", time.Minute, "that the others are measured without the redrive")
+		flags.IntVar(&plan.Kills, "kills", 3, "of the redriving process")
+		run = func() (report, error) {
+			return onStage(ctx, plan.scene(*seed), func(s *stage) (report, error) { return redrive(ctx, s, plan) })
+		}
+	case "schedule":
+		var plan schedulePlan
+		flags.IntVar(&plan.Sends, "sends", 100_000, "that are due later")
+		flags.DurationVar(&plan.Ahead, "ahead", 40*time.Second, "from the first publication to the first time due")
+		flags.DurationVar(&plan.Span, "span", time.Minute, "over which they are due")
+		flags.DurationVar(&plan.Late, "late", 300*time.Millisecond, "that all but one in a hundred may be")
+		run = func() (report, error) {
+			return onStage(ctx, plan.scene(*seed), func(s *stage) (report, error) { return schedule(ctx, s, plan) })
+		}
 	if err != nil {
 		return nil, err
 	}

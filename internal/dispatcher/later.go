@@ -1,0 +1,152 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// A request that is not due for a while is planned in LATER, from where the
+// server brings it back to REQUESTS as another message shortly before its time.
+// Meanwhile it costs this process nothing, and the broker some hundred bytes. The
+// lane keeps what is due soon, to the millisecond.
+const (
+	planFrom = 2 * time.Second        // requests due later than this are planned
+	dueEarly = 500 * time.Millisecond // how long before its time a planned one comes back: the server is late by up to 250 ms
+)
+
+// later sees to it that the request is not carried out before its time. It
+// reports whether the request is out of our hands, for now or for good.
+//
+// A request must not be planned and carried out at once, whatever dies when. So
+// both, planning it and deciding to carry it out, are one message each in LATER,
+// and the server takes one of them only.
+func (x *execution) later(now time.Time) (done bool) {
+	e := x.e
+	due := e.notBefore(x.p.clock)
+	switch {
+	case due.IsZero() || e.calls > 0 || e.kept:
+		return false
+	case due.Sub(now) > planFrom:
+		x.plan(due)
+		return true
+	case !e.plannable(): // nobody can have planned it
+	default:
+		kept, err := x.keep()
+		if err != nil {
+			x.again(err)
+			return true
+		}
+		if !kept {
+			x.planned(due)
+			return true
+		}
+	}
+	e.kept = true
+	if due.After(now) { // it has its turn again then
+		x.decision = decision{state: events.StateDeferred, retryIn: due.Sub(now)}
+		return true
+	}
+	return false
+}
+
+// notBefore returns when e is due by our clock; zero is at once.
+func (e *entry) notBefore(c clock) time.Time {
+	if e.req == nil {
+		return time.Time{}
+	}
+	return c.local(e.req.Timing().NotBeforeMS)
+}
+
+// plannable reports whether an owner may have planned e: whether it was stored
+// so long before its time. What has come back from LATER was not. The second is
+// for clocks that have been read badly.
+func (e *entry) plannable() bool {
+	return time.UnixMilli(e.req.Timing().NotBeforeMS).Sub(e.msg.Time) > planFrom-time.Second
+}
+
+// maxPlanned bounds the body of a request that can be planned: what the server
+// adds to its headers must leave room for it in REQUESTS.
+const maxPlanned = 290 << 10
+
+// plan hands e over to the broker's clock.
+func (x *execution) plan(due time.Time) {
+	stored, err := broker.ParseStored(x.e.msg.Subject)
+	if err != nil || len(x.e.msg.Data) > maxPlanned {
+		x.refuse(ReasonInvalidRequest, fmt.Sprintf("a request with not_before_ms may have a body of %d bytes at most", maxPlanned))
+		return
+	}
+	m := nats.NewMsg(stored.Plan(x.e.msg.Seq))
+	m.Data = x.e.msg.Data
+	for k, v := range x.e.msg.Header {
+		// What else the producer tells the server must not be told to LATER.
+		if !strings.HasPrefix(strings.ToLower(k), "nats-") {
+			m.Header[k] = v
+		}
+	}
+	at := time.UnixMilli(x.e.req.Timing().NotBeforeMS).Add(-dueEarly)
+	m.Header.Set(jetstream.ScheduleHeader, "@at "+at.UTC().Format(time.RFC3339Nano))
+	m.Header.Set(jetstream.ScheduleTargetHeader, stored.Due(x.e.msg.Seq))
+	m.Header.Set(jetstream.MsgTTLHeader, "never") // or the age of the stream would end it
+	switch _, err := x.first(m, stored); {
+	case err != nil && !broker.IsWrongSequence(err):
+		x.again(err)
+	default: // an owner before us may have planned it
+		x.planned(due)
+	}
+}
+
+// keepHeader marks the message by which a request is never planned.
+const keepHeader = "Tram-Keep"
+
+// keep makes sure that e is not planned, by anybody, from now on. It reports
+// false if it has been.
+func (x *execution) keep() (bool, error) {
+	stored, err := broker.ParseStored(x.e.msg.Subject)
+	if err != nil {
+		return false, err
+	}
+	m := nats.NewMsg(stored.Plan(x.e.msg.Seq))
+	m.Header.Set(keepHeader, "1")
+	if _, err = x.first(m, stored); !broker.IsWrongSequence(err) {
+		return err == nil, err
+	}
+	last, err := x.p.reader.Last(x.p.work, broker.Later, stored.Plan(x.e.msg.Seq))
+	if errors.Is(err, jetstream.ErrMsgNotFound) { // it has come back already
+		return false, nil
+	}
+	return err == nil && last.Header.Get(keepHeader) != "", err
+}
+
+// first publishes m if nothing about its request is in LATER.
+func (x *execution) first(m *nats.Msg, stored broker.StoredSubject) (*jetstream.PubAck, error) {
+	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, "0")
+	m.Header.Set(jetstream.ExpectedLastSubjSeqSubjHeader, stored.PlanOrDue(x.e.msg.Seq))
+	ctx, cancel := context.WithTimeout(x.p.work, laterTimeout)
+	defer cancel()
+	return x.p.d.cfg.JS.PublishMsg(ctx, m)
+}
+
+const laterTimeout = 5 * time.Second
+
+// planned ends our part of a request that will come back.
+func (x *execution) planned(due time.Time) {
+	r := x.e.result(time.Now())
+	r.State, r.Planned, r.RetryAtMS = events.StateDeferred, true, x.e.req.Timing().NotBeforeMS
+	r.Why = events.Why{Reason: ReasonScheduled, Detail: "waits for not_before_ms"}
+	x.store(r, decision{state: events.StateDeferred, planned: true})
+}
+
+// again tries once more in a moment: the broker is away.
+func (x *execution) again(err error) {
+	x.p.log.Debug("request not planned, trying again", "provider", x.l.key.provider, "account", x.l.key.account, "seq", x.e.msg.Seq, "error", err)
+	x.decision = decision{state: events.StateDeferred, retryIn: time.Second}
+}
