@@ -67,6 +67,7 @@ type account struct {
 	held      control     // what an operator told last
 	refused   *events.Why // the credential was, because; nil: it was not
 	trial     bool        // the refused credential is tried again, with one call at a time
+	fresh     time.Time   // calls begun before say nothing about the credential any more
 	throttles throttles
 	usage     float64 // percent, as the provider told it last
 }
@@ -91,7 +92,11 @@ func (a *account) update(k *known) {
 		a.log.Error("limits not changed", "error", err)
 	}
 	a.breaker.update(k.Breaker, time.Now())
-	if a.refused != nil && !maps.Equal(k.Secrets, old.Secrets) {
+	if maps.Equal(k.Secrets, old.Secrets) {
+		return
+	}
+	a.fresh = time.Now()
+	if a.refused != nil {
 		a.refused, a.trial = nil, false
 		a.log.Info("account goes on: its credential has changed")
 	}
@@ -110,6 +115,12 @@ func (a *account) stopped() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.stoppedLocked()
+}
+
+// ready reports whether nothing but the breaker keeps a call from starting, now
+// or in a moment.
+func (a *account) ready(now time.Time) bool {
+	return !a.stopped() && a.limiter.Delay(now, 1) <= grantFor/2
 }
 
 func (a *account) stoppedLocked() bool { return a.held.Paused || a.refused != nil && !a.trial }
@@ -141,8 +152,8 @@ const (
 )
 
 // heed applies what a verdict and the decision about it mean for the whole
-// account. It reports whether the account has just been paused.
-func (a *account) heed(v channels.Verdict, d decision, now time.Time) (paused bool) {
+// account. The call began at the given time. It reports whether the account has just been paused.
+func (a *account) heed(v channels.Verdict, d decision, begun, now time.Time) (paused bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if v.Usage > 0 || a.usage > 0 { // silence after a reading is a reading of nothing
@@ -152,7 +163,7 @@ func (a *account) heed(v channels.Verdict, d decision, now time.Time) (paused bo
 	if d.cooldown > 0 {
 		a.limiter.Cooldown(now.Add(d.cooldown))
 	}
-	return a.heedCredential(d)
+	return !begun.Before(a.fresh) && a.heedCredential(d)
 }
 
 // heedCredential notes whether the credential is taken. It reports whether it

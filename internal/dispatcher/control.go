@@ -57,23 +57,26 @@ func (c *controls) paused(n, partitions int) []laneKey {
 // nothing that is paused may be called, not even once.
 func (d *Dispatcher) readControls(ctx context.Context) error {
 	return d.reader.Replay(ctx, broker.ControlStream, broker.ControlPrefix+">", 1, func(m *broker.Stored) error {
-		key, told, err := decodeControl(m)
-		if err == nil {
-			d.controls.put(key, told)
-		}
-		return err
+		d.note(m)
+		return nil
 	})
+}
+
+// note keeps what an operator has told. What nobody understands stops nothing.
+func (d *Dispatcher) note(m *broker.Stored) laneKey {
+	key, told, err := decodeControl(m)
+	if err != nil {
+		d.log.Error("an operator's word is not understood", "error", err)
+		return key
+	}
+	d.controls.put(key, told)
+	return key
 }
 
 // watchControls heeds what operators tell until ctx is done.
 func (d *Dispatcher) watchControls(ctx context.Context) {
 	feed := broker.NewFeed(d.cfg.JS, broker.ControlStream, broker.ControlPrefix+">", 1, func(m *broker.Stored, _ uint64) {
-		key, told, err := decodeControl(m)
-		if err != nil {
-			d.log.Error("operator's word not understood", "error", err)
-			return
-		}
-		d.controls.put(key, told)
+		key := d.note(m)
 		n := broker.Partition(key.provider, key.account, d.cfg.Partitions)
 		d.mu.Lock()
 		p := d.opened[n]
@@ -148,7 +151,7 @@ func (a *account) control(told control) {
 		a.log.Warn("account paused by an operator", "by", told.By, "reason", told.Reason)
 	case !told.Paused:
 		a.log.Info("account resumed by an operator", "by", told.By)
-		a.trial = a.refused != nil
+		a.trial, a.fresh = a.refused != nil, time.Now()
 		a.breaker.reset()
 	}
 }

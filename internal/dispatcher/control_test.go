@@ -70,7 +70,7 @@ func TestAPauseHolds(t *testing.T) {
 		d := r.dispatcher(r.b.Conn, nil)
 		stop := r.run(d)
 		r.ends(r.send("bank", events.Normal, fmt.Sprint("b", i), nil))
-		r.eventually(10*time.Second, func() string {
+		r.eventually(20*time.Second, func() string {
 			for _, l := range d.Lanes() {
 				if l.Account == "shop" && l.Queued[0] == len(seqs) && l.State == events.LanePaused && l.By == "an" && l.Why == "their office moves" {
 					return ""
@@ -128,25 +128,25 @@ func TestARefusedCredentialIsToldOnce(t *testing.T) {
 	for i := range 5 {
 		seqs = append(seqs, r.send("shop", events.Normal, fmt.Sprint("r", i), nil))
 	}
-	for owner := range 3 {
-		stop := r.start(change)
-		r.eventually(10*time.Second, func() string {
-			if n := len(r.calls("shop")); n != owner+1 {
-				return fmt.Sprintf("%d calls, want one of each of %d owners", n, owner+1)
+	tries := func(before int) {
+		r.eventually(20*time.Second, func() string {
+			if len(r.calls("shop")) > before {
+				return ""
 			}
-			return ""
+			return "a new owner does not try the credential"
 		})
+	}
+	for owner := range 3 {
+		before := len(r.calls("shop"))
+		stop := r.start(change)
+		tries(before)
 		r.told("shop", events.LaneCredentialRefused)
 		r.ends(r.send("bank", events.Normal, fmt.Sprint("b", owner), nil))
 		stop()
 	}
+	refused := len(r.calls("shop"))
 	r.start(change)
-	r.eventually(10*time.Second, func() string {
-		if n := len(r.calls("shop")); n != 4 {
-			return fmt.Sprintf("%d calls, want one of each of 4 owners", n)
-		}
-		return ""
-	})
+	tries(refused)
 	r.answers(nil)
 	r.control("shop", false, "an", "")
 	r.ends(seqs...)

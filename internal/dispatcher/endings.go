@@ -51,7 +51,7 @@ func (x *execution) conclude(call *channels.Call, ans *channels.Answer, v channe
 		r.Next = v.Next
 	}
 	x.acct.ended(call.Operation, begun, ans, v)
-	if x.acct.heed(v, d, now) {
+	if x.acct.heed(v, d, begun, now) {
 		x.p.log.Error("account paused: its credential was refused",
 			"provider", x.l.key.provider, "account", x.l.key.account, "reason", v.Reason, "status", ans.Status)
 	}

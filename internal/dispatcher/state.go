@@ -17,13 +17,15 @@ import (
 // Lanes returns how every account stands that this dispatcher has had requests
 // of, or that is paused, in no order. It takes about a microsecond for each.
 func (d *Dispatcher) Lanes() []ledger.Lane {
-	var all []ledger.Lane
-	now := time.Now()
+	var lanes []*lane
 	for _, p := range d.partitions() {
-		for _, l := range p.all() {
-			if s, ok := l.state(now); ok {
-				all = append(all, s)
-			}
+		lanes = append(lanes, p.all()...)
+	}
+	all := make([]ledger.Lane, 0, len(lanes))
+	now := time.Now()
+	for _, l := range lanes {
+		if s, ok := l.state(now); ok {
+			all = append(all, s)
 		}
 	}
 	return all
