@@ -126,9 +126,10 @@ func (a *account) ready(now time.Time) bool {
 func (a *account) stoppedLocked() bool { return a.held.Paused || a.refused != nil && !a.trial }
 
 // gate says how long no call may start, given that picked calls are on their
-// way to the limiter already and busy calls are under way. Zero opens it;
-// forever means until something changes.
-func (a *account) gate(now time.Time, picked, busy int) time.Duration {
+// way to the limiter already and busy calls are under way, and that one may be
+// picked so long ahead of its turn. Zero opens it; forever means until something
+// changes.
+func (a *account) gate(now time.Time, picked, busy int, ahead time.Duration) time.Duration {
 	a.mu.Lock()
 	k, stopped, full := a.known, a.stoppedLocked(), !a.calls.allows(busy) || a.trial && busy > 0
 	a.mu.Unlock()
@@ -138,18 +139,11 @@ func (a *account) gate(now time.Time, picked, busy int) time.Duration {
 	if a.limiter.Delay(now, picked+1) == 0 { // the burst has room for all of them
 		return 0
 	}
-	d := a.limiter.Delay(now, 1) + time.Duration(picked)*k.spacing - lookahead
+	d := a.limiter.Delay(now, 1) + time.Duration(picked)*k.spacing - ahead
 	return max(d, 0)
 }
 
-const (
-	forever = time.Duration(1<<63 - 1)
-
-	// lookahead is how early a call may be picked before the limiter admits
-	// it: about the time that storing its intent takes. Longer, and a crash
-	// would leave calls in doubt that were never made.
-	lookahead = 4 * time.Millisecond
-)
+const forever = time.Duration(1<<63 - 1)
 
 // heed applies what a verdict and the decision about it mean for the whole
 // account. The call began at the given time. It reports whether the account has just been paused.

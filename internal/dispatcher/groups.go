@@ -139,12 +139,12 @@ func (g *groupClient) clock(group string, a *placesAnswer, asked, came time.Time
 // when there is none. How many it asks for grows slowly while all are
 // used, and halves when one was not: that one is lost to the others.
 func (l *lane) placeLocked(now time.Time, group string) time.Duration {
-	for len(l.places) > 0 && !now.Before(l.places[0].until.Add(-lookahead)) {
+	for len(l.places) > 0 && !now.Before(l.places[0].until.Add(-l.p.intents.ahead())) {
 		l.places = l.places[1:]
 		l.useful = max(1, l.useful/2)
 	}
 	if len(l.places) > 0 {
-		return max(0, l.places[0].from.Sub(now)-lookahead)
+		return max(0, l.places[0].from.Sub(now)-l.p.intents.ahead())
 	}
 	if !l.asking {
 		l.asking = true

@@ -43,6 +43,8 @@ type intentLog struct {
 	retry   time.Duration // between tries while the broker is away or has no room
 	outage  *broker.Outage
 
+	lookahead
+
 	mu      sync.Mutex
 	last    uint64 // sequence of the newest record on subject
 	next    *intentGroup
@@ -95,6 +97,7 @@ func (l *intentLog) position() uint64 {
 
 // commit returns once in is stored. After an error the call must not start.
 func (l *intentLog) commit(in ledger.Intent) error {
+	begun := time.Now()
 	l.mu.Lock()
 	for l.err == nil && l.next != nil && len(l.next.calls) >= maxGroup {
 		full := l.next
@@ -117,6 +120,7 @@ func (l *intentLog) commit(in ledger.Intent) error {
 	}
 	l.mu.Unlock()
 	<-g.done
+	l.took(time.Since(begun))
 	return g.err
 }
 

@@ -20,7 +20,7 @@ func (l *lane) next(now time.Time) (e *entry, fetch int, wait time.Duration) {
 	}
 	gate := time.Duration(0)
 	if l.acct != nil {
-		gate = l.acct.gate(now, l.picked, l.busy)
+		gate = l.acct.gate(now, l.picked, l.busy, l.p.intents.ahead())
 	} else if l.busy >= maxRefusing {
 		gate = forever
 	}
