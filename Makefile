@@ -9,7 +9,7 @@ FUZZTIME ?= 5s
 STATICCHECK := go tool -modfile=tools/go.mod staticcheck
 
 .PHONY: check fmt vet fix staticcheck test fuzz node build up demo clean \
-	prove-crash prove-malformed prove-limits prove-fairness prove-throttle prove-idle prove-handover prove-classes
+	prove-crash prove-malformed prove-limits prove-fairness prove-throttle prove-idle prove-handover prove-classes prove-redrive prove-poison
 
 check: fmt vet fix staticcheck test fuzz node ## everything that must hold before a merge
 
@@ -67,6 +67,12 @@ prove-handover: # 100 dispatchers that join and 100 that stop, under load
 
 prove-classes: # urgent sends beside a bulk campaign of 200,000
 	go run ./internal/prove classes
+
+prove-redrive: # 100,000 dead letters published anew, by a process that is killed, while others flow
+	go run ./internal/prove redrive
+
+prove-poison: # one bad request in a hundred
+	go run ./internal/prove poison
 
 up: # the relay on this machine, with everything it needs
 	go run ./cmd/tram up

@@ -27,6 +27,9 @@ func (s *stage) build(ctx context.Context, c scene) error {
 	if c.Skew {
 		kind += "-skew"
 	}
+	if c.Brittle {
+		kind += "-brittle"
+	}
 	s.programs = filepath.Join(programs, kind)
 	if _, err := os.Stat(s.programs); err == nil {
 		return nil
@@ -41,8 +44,15 @@ func (s *stage) build(ctx context.Context, c scene) error {
 		}
 		args = append(args, "-overlay", overlay)
 	}
+	if c.Brittle {
+		overlay, err := brittleProvider(ctx, s.programs)
+		if err != nil {
+			return err
+		}
+		args = append(args, "-overlay", overlay)
+	}
 	args = append(args, "-o", s.programs+string(filepath.Separator),
-		"github.com/tramhq/tram/cmd/dispatcher", "github.com/tramhq/tram/cmd/collector")
+		"github.com/tramhq/tram/cmd/dispatcher", "github.com/tramhq/tram/cmd/collector", "github.com/tramhq/tram/cmd/tram")
 	if out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil {
 		os.RemoveAll(s.programs)
 		return fmt.Errorf("build: %w\n%s", err, out)

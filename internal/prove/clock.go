@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -82,20 +81,7 @@ func skew(mono int64) (by int64) {
 	if bytes.Count(source, []byte(clock)) != 1 {
 		return "", fmt.Errorf("skew the clock: time.Now of this Go is not written as expected")
 	}
-	overlay := struct{ Replace map[string]string }{map[string]string{}}
-	for name, text := range map[string]string{
+	return overlay(dir, root, map[string]string{
 		"time.go": strings.Replace(string(source), clock, skewed, 1), "skew.go": jumps,
-	} {
-		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			return "", err
-		}
-		overlay.Replace[filepath.Join(root, name)] = file
-	}
-	data, err := json.Marshal(overlay)
-	if err != nil {
-		return "", err
-	}
-	file := filepath.Join(dir, "overlay.json")
-	return file, os.WriteFile(file, data, 0o600)
+	})
 }

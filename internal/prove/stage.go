@@ -51,6 +51,7 @@ type scene struct {
 	Skew     bool      // dispatchers can be started with a clock that is wrong
 
 	Failpoints bool          // the programs pass fail-points
+	Brittle    bool          // a provider package of theirs panics at some recipients; not with Skew
 	Partitions int           // defaults to broker.DefaultPartitions
 	Lease      time.Duration // of the dispatchers. Defaults to their own default
 	MaxStore   int64         // bytes that the broker may keep. Defaults to its own default

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/sandbox"
+)
+
+type redrivePlan struct {
+	Letters int
+	Rate    float64       // of the redrive, per second
+	Live    float64       // requests per second for all other accounts together
+	Others  int           // of these accounts
+	For     time.Duration // that they are measured without the redrive
+	Kills   int           // of the redriving process
+	Slower  float64       // by which their p99 may grow; 0: not judged
+}
+
+const (
+	buriedAccounts = 20
+	buriedFrom     = 60_000_000 // number of the first request that dies
+)
+
+// buried is an account whose requests are refused at first.
+func buried(i int) account {
+	return account{Provider: "ahachat", Name: "buried" + strconv.Itoa(i), Limits: "{per_second: 1000, concurrency: 64}"}
+}
+
+func (plan redrivePlan) scene(seed uint64) scene {
+	c := scene{Seed: seed, Journal: buriedFrom}
+	for i := range plan.Others {
+		c.Accounts = append(c.Accounts, other(i))
+	}
+	for i := range buriedAccounts {
+		c.Accounts = append(c.Accounts, buried(i))
+	}
+	return c
+}
+
+// redrive has a provider refuse a great many sends, mends it, and publishes them
+// anew while requests for other accounts flow. The redriving process is killed
+// and goes on. Each send must arrive once, and the others must hardly notice.
+func redrive(ctx context.Context, s *stage, plan redrivePlan) (report, error) {
+	d, err := s.start("dispatcher")
+	if err != nil {
+		return nil, err
+	}
+	if _, err = s.start("collector"); err != nil {
+		return nil, err
+	}
+	if err := s.bury(ctx, plan.Letters); err != nil {
+		return nil, err
+	}
+	mended := time.Now()
+	// The journal is large. To collect garbage around it must not take the
+	// processor from what is measured.
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	f := flow{stage: s, plan: fairnessPlan{Others: plan.Others, Rate: plan.Live}, dispatcher: d}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	done := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() { f.fail(cancel, f.run(ctx, done)) })
+	caught := 0
+	err = errors.Join(
+		f.stretch("warming up", func() error { return pause(ctx, plan.For/4) }),
+		f.stretch("before", func() error { return pause(ctx, plan.For) }),
+		f.stretch("during the redrive", func() (err error) { caught, err = s.redriveAll(ctx, plan); return err }),
+	)
+	close(done)
+	running.Wait()
+	if err != nil {
+		return nil, errors.Join(err, context.Cause(ctx))
+	}
+	total := int64(2*plan.Letters + len(f.published))
+	err = until(ctx, time.Minute, "the calls", func() (bool, error) { return s.sandbox.Stats().Calls >= total, alive(s.running[:3]...) })
+	if err != nil {
+		return nil, err
+	}
+	left, err := s.count(ctx, broker.Dead, ">")
+	if err != nil {
+		return nil, err
+	}
+
+	var r report
+	r.note("dead letters, accounts they are of", fmt.Sprintf("%d, %d", plan.Letters, buriedAccounts))
+	took := f.stretches[2].to.Sub(f.stretches[2].from)
+	r.note("redriven in, per second", fmt.Sprintf("%s, %.0f", took.Round(time.Second), float64(plan.Letters)/took.Seconds()))
+	r.add("kills of the redriving process while it worked", caught, strconv.Itoa(plan.Kills), caught == plan.Kills)
+	never, once, more := f.arrivals(mended, plan.Letters)
+	r.add("sends that arrived once", once, strconv.Itoa(plan.Letters), once == plan.Letters)
+	r.add("that never arrived", never, "0", never == 0)
+	r.add("that arrived more than once", more, "0", more == 0)
+	r.add("dead letters left", left, "0", left == 0)
+	for _, s := range f.stretches[1:] {
+		s.describe(&r)
+	}
+	if plan.Slower > 0 {
+		got := float64(f.stretches[2].all.at(0.99)) / float64(f.stretches[1].all.at(0.99))
+		r.add("p99 of the others during the redrive, of that before", fmt.Sprintf("%.2f", got), fmt.Sprintf("%.0f at most", plan.Slower), got <= plan.Slower)
+	}
+	return r, nil
+}
+
+// bury makes dead letters: a provider refuses n sends.
+func (s *stage) bury(ctx context.Context, n int) error {
+	fault, err := s.sandbox.AddFault(sandbox.Fault{Provider: "ahachat", Status: 400, Body: `{"success":false,"message":"the page is not published"}`})
+	if err != nil {
+		return err
+	}
+	defer s.sandbox.RemoveFault(fault)
+	err = s.publish(ctx, buriedFrom, buriedFrom+n, 0, func(i int) (*nats.Msg, error) {
+		return encode(sendTo(buried(i%buriedAccounts), i))
+	})
+	if err != nil {
+		return err
+	}
+	return until(ctx, 10*time.Minute, "the dead letters", func() (bool, error) {
+		got, err := s.count(ctx, broker.Dead, "tram.dead.refused.>")
+		return got >= uint64(n), errors.Join(err, alive(s.running...))
+	})
+}
+
+// redriveAll redrives all dead letters and kills the process that does it, at
+// moments spread over its work. It returns how often that was at work.
+func (s *stage) redriveAll(ctx context.Context, plan redrivePlan) (caught int, err error) {
+	args := []string{"dead", "redrive", "--all", "--json", "--rate", strconv.FormatFloat(plan.Rate, 'f', -1, 64)}
+	for k := 0; ; k++ {
+		p, err := s.launch("redrive", exec.Command(filepath.Join(s.programs, "tram"), append(args, "-s", s.url())...))
+		if err != nil {
+			return caught, err
+		}
+		if k == plan.Kills {
+			<-p.done
+			if p.err != nil {
+				return caught, p.dead()
+			}
+			return caught, nil
+		}
+		goal := uint64(plan.Letters - plan.Letters*(k+1)/(plan.Kills+1))
+		err = until(ctx, time.Hour, "the redrive", func() (bool, error) {
+			left, err := s.count(ctx, broker.Dead, ">")
+			return left <= goal, errors.Join(err, p.dead())
+		})
+		if err != nil {
+			return caught, err
+		}
+		time.Sleep(time.Duration(s.random.IntN(100)) * time.Millisecond) // somewhere in its work
+		select {
+		case <-p.done:
+		default:
+			caught++
+		}
+		if err := p.kill(); err != nil {
+			return caught, err
+		}
+		args = []string{"dead", "redrive", "--json", "--resume"}
+	}
+}
+
+// arrivals counts how often the sends that had died have arrived since.
+func (f *flow) arrivals(since time.Time, letters int) (never, once, more int) {
+	arrived := make([]int, letters)
+	for _, c := range f.sandbox.Calls(sandbox.Filter{}) {
+		i, _ := strconv.Atoi(c.Recipient[2:]) // it is a phone number
+		if c.Provider == "ahachat" {
+			if c.At.After(since) {
+				arrived[i-buriedFrom]++
+			}
+		} else if s := f.at(f.published[i]); s != nil {
+			s.all = append(s.all, c.At.Sub(f.published[i]))
+		}
+	}
+	for _, n := range arrived {
+		switch {
+		case n == 0:
+			never++
+		case n == 1:
+			once++
+		default:
+			more++
+		}
+	}
+	return never, once, more
+}
