@@ -64,10 +64,14 @@ func (d *Dispatcher) check(all []*Account) (map[laneKey]*known, error) {
 	return accounts, nil
 }
 
-// publishContracts tells producers what the accounts can be asked for.
+// publishContracts tells producers what the accounts can be asked for. To be told
+// to stop meanwhile is no failure.
 func (d *Dispatcher) publishContracts(ctx context.Context) error {
 	for _, k := range *d.accounts.Load() {
 		if err := events.PutContract(ctx, d.cfg.JS, k.contract); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
 			return fmt.Errorf("publish contract of %s/%s: %w", k.Provider, k.Name, err)
 		}
 	}

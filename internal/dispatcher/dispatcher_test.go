@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -313,5 +314,14 @@ func TestExpiredRequestsAreNeverCalled(t *testing.T) {
 	}
 	if n := len(r.desk.made()); n != 1 {
 		t.Errorf("%d calls, want 1", n)
+	}
+}
+
+func TestToBeStoppedWhileStartingIsNoFailure(t *testing.T) {
+	r := newRig(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.dispatcher(r.b.Conn, nil).Run(ctx); err != nil {
+		t.Errorf("got %v", err)
 	}
 }
