@@ -256,11 +256,18 @@ func (c *Collector) follow(ctx, work context.Context, cons jetstream.Consumer, t
 	}
 }
 
-// consumer returns the shared consumer, created if it is not there. A server
-// that cannot do that is left for another.
+// consumer returns the shared consumer, created if it is not there, and as it
+// should be. Where somebody had bounded its deliveries, the broker has given up
+// results that collectors took and did not live to tell, and does not say which:
+// all are read again then, and who has their events already knows the ids. A
+// server that cannot do that is left for another.
 func (c *Collector) consumer(ctx context.Context) (jetstream.Consumer, error) {
 	try, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
+	bounded := false
+	if found, err := c.JS.Consumer(try, broker.Results, Durable); err == nil {
+		bounded = found.CachedInfo().Config.MaxDeliver > 0
+	}
 	cons, err := c.JS.CreateOrUpdateConsumer(try, broker.Results, jetstream.ConsumerConfig{
 		Durable:       Durable,
 		Description:   "tram: turns results into events",
@@ -270,6 +277,10 @@ func (c *Collector) consumer(ctx context.Context) (jetstream.Consumer, error) {
 		MaxAckPending: maxAckPending,
 		MaxDeliver:    -1,
 	})
+	if err == nil && bounded {
+		c.Log.Error("deliveries of results had been bounded, telling all again", "consumer", Durable)
+		_, err = c.JS.ResetConsumerToSequence(try, broker.Results, Durable, 1)
+	}
 	if err != nil && ctx.Err() == nil {
 		broker.MoveOn(c.JS.Conn(), err)
 	}
