@@ -111,7 +111,9 @@ func New(cfg Config) (*Dispatcher, error) {
 // way finish within the grace, hands its partitions over and returns nil.
 func (d *Dispatcher) Run(ctx context.Context) error {
 	defer d.stopStoring()
-	if err := d.publishContracts(ctx); err != nil {
+	if err := d.publishContracts(ctx); ctx.Err() != nil {
+		return nil // told to stop before it had begun
+	} else if err != nil {
 		return err
 	}
 	// Storing goes on after the last call, but a broker that is away must not

@@ -190,6 +190,8 @@ func (b *book) judgeEnd(v *verdict, i, called int) {
 		letters = 1
 	case end.State == events.StateAccepted && policyOf(i) == events.AssumeSent && end.Evidence == events.Assumed:
 		v.assumed++
+	case end.State == events.StateFailed && policyOf(i) == events.Resend && end.Why.Reason == "attempts_exhausted":
+		// Everybody who called it was killed; its letter is about a refusal.
 	case end.State != events.StateAccepted || called == 0:
 		v.mistaken++
 	}
