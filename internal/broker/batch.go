@@ -69,8 +69,24 @@ type batchEnd struct {
 	upTo    uint64 // multi_last only: the replica's last sequence
 }
 
+// answerWait is how long a replica may say nothing before another is asked. The
+// servers choose one by chance, and for a minute and more they choose one that is
+// gone if nothing has closed the connections to it.
+const answerWait = time.Second
+
 // batch sends one direct get and collects its answers. No message is no error.
-func (r *Reader) batch(ctx context.Context, stream, filter string, req getRequest) ([]*Stored, batchEnd, error) {
+func (r *Reader) batch(ctx context.Context, stream, filter string, req getRequest) (msgs []*Stored, end batchEnd, err error) {
+	for range readTimeout / answerWait {
+		msgs, end, err = r.ask(ctx, stream, filter, req)
+		if !errors.Is(err, nats.ErrTimeout) {
+			break
+		}
+	}
+	return msgs, end, err
+}
+
+// ask is one try of batch.
+func (r *Reader) ask(ctx context.Context, stream, filter string, req getRequest) ([]*Stored, batchEnd, error) {
 	fail := func(err error) ([]*Stored, batchEnd, error) {
 		return nil, batchEnd{}, fmt.Errorf("read %s: %w", stream, err)
 	}
@@ -88,17 +104,18 @@ func (r *Reader) batch(ctx context.Context, stream, filter string, req getReques
 	if err := r.nc.PublishRequest(r.api+"DIRECT.GET."+stream, sub.Subject, body); err != nil {
 		return fail(err)
 	}
-	timeout := time.NewTimer(readTimeout)
-	defer timeout.Stop()
+	silence := time.NewTimer(answerWait)
+	defer silence.Stop()
 	var msgs []*Stored
 	var last uint64
 	for {
 		var m *nats.Msg
 		select {
 		case m = <-answers:
+			silence.Reset(answerWait)
 		case <-ctx.Done():
 			return fail(context.Cause(ctx))
-		case <-timeout.C:
+		case <-silence.C:
 			return fail(nats.ErrTimeout)
 		}
 		if !intact(m) {

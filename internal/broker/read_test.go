@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -342,4 +343,65 @@ func TestReader_ReplayTo_WaitsForTheEnd(t *testing.T) {
 	if err != nil || !slices.Equal(got, []uint64{2, 3, 4}) {
 		t.Errorf("got %v, %v, want 2 to 4", got, err)
 	}
+}
+
+// The servers of a cluster choose a replica by chance, for a while also one that
+// is gone: then another has to be asked.
+func TestReader_AsksAnotherReplica(t *testing.T) {
+	b := brokertest.Start(t)
+	publish(t, b, 3, broker.IntentSubject(7))
+	nc, err := nats.Connect("nats://" + losing(t, b, "$JS.API.DIRECT.GET."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	msgs, _, err := broker.NewReader(b.JetStream(nc)).NextBySubject(t.Context(), broker.Intents, broker.IntentSubject(7), 1, 10)
+	if err != nil || !slices.Equal(seqs(msgs), []uint64{1, 2, 3}) {
+		t.Errorf("got %v, %v", seqs(msgs), err)
+	}
+}
+
+// losing is the address of a way to b for one client, on which the first request
+// to a subject that begins with prefix is lost.
+func losing(t *testing.T, b *brokertest.Broker, prefix string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		client, err := l.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("tcp", strings.TrimPrefix(b.URL, "nats://"))
+		if err != nil {
+			client.Close()
+			return
+		}
+		go func() {
+			_, _ = io.Copy(client, server)
+			client.Close()
+		}()
+		defer server.Close()
+		lost := false
+		for r := bufio.NewReader(client); ; {
+			line, err := r.ReadString('\n')
+			if err != nil {
+				return
+			}
+			if !lost && strings.HasPrefix(line, "PUB "+prefix) {
+				lost = true
+				if _, err = r.ReadString('\n'); err != nil { // the request is one line of JSON
+					return
+				}
+				continue
+			}
+			if _, err := io.WriteString(server, line); err != nil {
+				return
+			}
+		}
+	}()
+	return l.Addr().String()
 }

@@ -83,8 +83,10 @@ func (l *lane) touch() {
 }
 
 // awaitStoring returns when events can be stored again, or ctx is done. The
-// lanes try as long as they have any.
+// lanes try as long as they have any, and should do so where somebody serves
+// them.
 func (c *Collector) awaitStoring(ctx context.Context) {
 	for c.storing.Lasts() && sleep(ctx, retryWait) {
+		_, _ = c.consumer(ctx)
 	}
 }

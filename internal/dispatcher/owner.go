@@ -109,15 +109,19 @@ func (o *Owner) Run(ctx context.Context) error {
 		return fmt.Errorf("own partitions: %w", err)
 	}
 	defer o.work.Wait()
+	served := time.Now()
 	for pause := o.cfg.Lease / 10; ; {
 		o.joins++
 		m, err := o.join(ctx, leases)
 		if err == nil {
 			o.serve(ctx, leases, m)
-			pause = o.cfg.Lease / 10
+			pause, served = o.cfg.Lease/10, time.Now()
 		} else if ctx.Err() == nil {
 			o.log.Warn("not joined, trying again", "error", err)
-			broker.MoveOn(o.cfg.JS.Conn(), err)
+			if time.Since(served) > 2*o.cfg.Lease { // results under way need not suffer from a short election
+				broker.MoveOn(o.cfg.JS.Conn(), err)
+				served = time.Now()
+			}
 		}
 		select {
 		case <-ctx.Done():
