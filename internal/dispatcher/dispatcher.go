@@ -57,16 +57,18 @@ func (c Config) withDefaults() Config {
 
 // A Dispatcher owns partitions and works them. It implements [Partitions].
 type Dispatcher struct {
-	cfg      Config
-	log      *slog.Logger
-	reader   *broker.Reader
-	results  *resultStore
-	slots    slots
-	accounts atomic.Pointer[map[laneKey]*known]
-	limits   atomic.Pointer[map[string]ratelimit.Limits] // of the groups, by name
-	groups   groupClient
-	controls controls
-	owner    *Owner
+	cfg       Config
+	log       *slog.Logger
+	reader    *broker.Reader
+	results   *resultStore
+	intending *broker.Outage
+	slots     slots
+	accounts  atomic.Pointer[map[laneKey]*known]
+	limits    atomic.Pointer[map[string]ratelimit.Limits] // of the groups, by name
+	groups    groupClient
+	controls  controls
+	telling   *broker.Outage // of the states of accounts
+	owner     *Owner
 
 	// storing outlives the calls: an answer that came is stored.
 	storing     context.Context
@@ -101,7 +103,9 @@ func New(cfg Config) (*Dispatcher, error) {
 	}
 	d.limits.Store(&groups)
 	d.groups = groupClient{nc: cfg.JS.Conn(), clocks: make(map[string]keeperClock)}
-	d.results = &resultStore{js: cfg.JS, reader: d.reader, log: cfg.Log, giveUp: cfg.DedupWindow / 2, maxWait: 2 * time.Second}
+	d.results = newResultStore(&d.cfg, d.reader)
+	d.telling = broker.NewOutage(cfg.Log, "states of accounts cannot be told")
+	d.intending = broker.NewOutage(cfg.Log, "intents cannot be stored")
 	d.storing, d.stopStoring = context.WithCancel(context.Background())
 	d.owner = NewOwner(OwnerConfig{JS: cfg.JS, Partitions: cfg.Partitions, Lease: cfg.Lease, Log: cfg.Log}, d)
 	return d, nil

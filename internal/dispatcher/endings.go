@@ -183,7 +183,7 @@ func (x *execution) notCalled(detail string) {
 // result of the same call stands already, that one holds.
 func (x *execution) store(r *ledger.Result, d decision) {
 	r.Stack = x.stack
-	at, err := x.p.d.results.put(x.p.d.storing, x.p.n, x.l.key, r)
+	at, err := x.p.d.results.put(x.p.d.storing, x.p.n, x.l.key, r, x.p.mayCall)
 	if err == nil && at.duplicate {
 		if r, err = x.p.d.results.get(x.p.d.storing, at.seq); err == nil {
 			d = x.e.adopt(r, x.p.clock)

@@ -168,7 +168,8 @@ func (l *lane) run() {
 		e, fetch, wait := l.next(time.Now())
 		switch {
 		case e != nil:
-			if !l.p.slots.acquire(ctx) {
+			// What cannot be told must not be called.
+			if !l.p.d.results.jam.wait(ctx) || !l.p.slots.acquire(ctx) {
 				l.putBack(e)
 				return
 			}

@@ -2,10 +2,12 @@ package dispatcher
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -21,11 +23,20 @@ import (
 // while a call is under way, the old owner's answer and the new owner's
 // "unknown" cannot both become events.
 type resultStore struct {
-	js      jetstream.JetStream
-	reader  *broker.Reader
-	log     *slog.Logger
-	giveUp  time.Duration // well under the window in which the broker remembers ids
-	maxWait time.Duration // between tries
+	js       jetstream.JetStream
+	reader   *broker.Reader
+	giveUp   time.Duration // well under the window in which the broker remembers ids
+	maxWait  time.Duration // between tries
+	outage   *broker.Outage
+	observer Observer
+	jam      jam
+}
+
+func newResultStore(cfg *Config, r *broker.Reader) *resultStore {
+	return &resultStore{
+		js: cfg.JS, reader: r, giveUp: cfg.DedupWindow / 2, maxWait: 2 * time.Second,
+		outage: broker.NewOutage(cfg.Log, "results cannot be stored"), observer: cfg.Observer,
+	}
 }
 
 // resultID names the result of call number call of a request. It is the same
@@ -40,36 +51,120 @@ type stored struct {
 	duplicate bool   // a result of the same call was there already
 }
 
-// put stores r and returns when the stream has it. It does not stop trying
-// while the broker is away, until ctx is done or the call is so old that the
-// broker might have forgotten another owner's result of it.
-func (s *resultStore) put(ctx context.Context, partition int, key laneKey, r *ledger.Result) (stored, error) {
+// put stores r and returns when the stream has it. It does not stop trying until
+// ctx is done, and no new call starts meanwhile: a stream that is full costs
+// time, never an answer. It gives up only when the call might have a second
+// result otherwise: when for half of the window in which the broker remembers
+// ids somebody else may have stored one, because mine says that the partition
+// is not ours any more, or this one may have been stored without our knowing.
+func (s *resultStore) put(ctx context.Context, partition int, key laneKey, r *ledger.Result, mine func() bool) (stored, error) {
 	data, err := ledger.EncodeResult(r)
 	if err != nil {
 		return stored{}, err
 	}
-	started := time.Now()
+	fail := func(err error) (stored, error) {
+		return stored{}, fmt.Errorf("store result of %d/%d: %w", r.Seq, r.Call, err)
+	}
+	var doubt time.Time // since when there may be one
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, s.maxWait) {
 		m := nats.NewMsg(broker.ResultSubject(partition, key.provider, key.account))
 		m.Data = data
 		m.Header.Set(jetstream.MsgIDHeader, resultID(r.Seq, r.Call))
+		tried := time.Now()
 		ack, err := s.publish(ctx, m)
 		if err == nil {
+			s.outage.Worked()
 			return stored{seq: ack.Sequence, duplicate: ack.Duplicate}, nil
 		}
-		if time.Since(started) > s.giveUp {
-			return stored{}, fmt.Errorf("store result of %d/%d: gave up: %w", r.Seq, r.Call, err)
+		s.outage.Failed(err)
+		s.observer.StoreFailed()
+		if doubt.IsZero() && !(noRoom(err) && mine()) {
+			doubt = tried
 		}
-		s.log.Warn("result not stored, trying again", "seq", r.Seq, "call", r.Call, "error", err)
+		if tooLarge(err) || !doubt.IsZero() && time.Since(doubt) > s.giveUp {
+			return fail(fmt.Errorf("gave up: %w", err))
+		}
+		if wait == 50*time.Millisecond {
+			s.jam.enter()
+			defer s.jam.leave()
+		}
 		select {
 		case <-ctx.Done():
-			return stored{}, fmt.Errorf("store result of %d/%d: %w", r.Seq, r.Call, context.Cause(ctx))
+			return fail(context.Cause(ctx))
 		case <-time.After(wait/2 + rand.N(wait)):
 		}
 	}
 }
 
+// noRoom reports whether the stream has refused a message, so that it has not
+// been stored, and may take it later: the stream, the account or the disk is
+// full.
+func noRoom(err error) bool {
+	e, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && slices.Contains([]jetstream.ErrorCode{codeNoResources, codeNoStorage, codeNotStored}, e.ErrorCode)
+}
+
+// tooLarge reports whether the broker will never take the message.
+func tooLarge(err error) bool {
+	e, ok := errors.AsType[*jetstream.APIError](err)
+	return errors.Is(err, nats.ErrMaxPayload) || ok && e.ErrorCode == codeTooLarge
+}
+
+// What the server answers, as its errors.json has it.
+const (
+	codeNoResources jetstream.ErrorCode = 10023
+	codeNoStorage   jetstream.ErrorCode = 10047
+	codeTooLarge    jetstream.ErrorCode = 10054
+	codeNotStored   jetstream.ErrorCode = 10077 // "maximum bytes exceeded" and the like
+)
+
+// A jam is how many results wait because the stream does not take them.
+type jam struct {
+	mu      sync.Mutex
+	waiting int
+	over    chan struct{} // closed when none waits any more; nil when none does
+}
+
+func (j *jam) enter() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.waiting++; j.waiting == 1 {
+		j.over = make(chan struct{})
+	}
+}
+
+func (j *jam) leave() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.waiting--; j.waiting == 0 {
+		close(j.over)
+		j.over = nil
+	}
+}
+
+// wait returns when no result waits, or false when ctx is done.
+func (j *jam) wait(ctx context.Context) bool {
+	for {
+		j.mu.Lock()
+		over := j.over
+		j.mu.Unlock()
+		if over == nil {
+			return true
+		}
+		select {
+		case <-over:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
 func (s *resultStore) publish(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
+	// The client would keep it, and store it at the reconnect: maybe long after
+	// somebody else has told another end, and the broker has forgotten its id.
+	if !s.js.Conn().IsConnected() {
+		return nil, nats.ErrDisconnected
+	}
 	f, err := s.js.PublishMsgAsync(m)
 	if err != nil {
 		return nil, err

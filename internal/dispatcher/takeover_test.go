@@ -203,8 +203,8 @@ func TestALateAnswerOfTheOwnerBeforeHolds(t *testing.T) {
 	e.calls = 1
 	late := e.result(time.Now())
 	late.State = events.StateAccepted
-	results := &resultStore{js: r.b.JS, reader: r.read, log: slog.New(slog.DiscardHandler), giveUp: time.Minute, maxWait: time.Second}
-	at, err := results.put(t.Context(), broker.Partition("fake", "shop", r.partitions), laneKey{provider: "fake", account: "shop"}, late)
+	results := newResultStore(&Config{JS: r.b.JS, Log: slog.New(slog.DiscardHandler), DedupWindow: time.Minute}, r.read)
+	at, err := results.put(t.Context(), broker.Partition("fake", "shop", r.partitions), laneKey{provider: "fake", account: "shop"}, late, func() bool { return false })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,7 +288,7 @@ func TestASilenceOutlivesATakeOver(t *testing.T) {
 func TestTimesAreLeftInTheBrokersTime(t *testing.T) {
 	now := time.Now()
 	now = now.Add(-time.Duration(now.Nanosecond() % 1e6)) // whole milliseconds, with the monotonic reading
-	const slow = 100 * time.Millisecond // is how long the broker's answer takes, the one that tells the time
+	const slow = 100 * time.Millisecond                   // is how long the broker's answer takes, the one that tells the time
 	clockAhead := func(by time.Duration) clock { return readClock(now.Add(by), now, now.Add(slow)) }
 
 	left := clockAhead(2 * time.Second).ms(now.Add(time.Minute)) // by an owner who is two seconds late
