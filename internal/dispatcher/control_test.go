@@ -99,7 +99,11 @@ func TestAPauseHolds(t *testing.T) {
 func TestAnIdleAccountIsPaused(t *testing.T) {
 	r := newRig(t)
 	r.control("shop", true, "an", "")
+	if _, err := r.b.JS.Publish(t.Context(), broker.ControlPrefix+"fake.slow", []byte("please pause")); err != nil {
+		t.Fatal(err)
+	}
 	r.start(nil)
+	r.ends(r.send("slow", events.Normal, "stray", nil)) // what nobody understands stops nothing
 	r.told("shop", events.LanePaused)
 	r.send("shop", events.Normal, "waits", nil)
 	r.control("bank", true, "an", "")

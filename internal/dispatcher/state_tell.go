@@ -147,8 +147,9 @@ func (p *partition) tell() {
 		select {
 		case <-t.ack.Ok():
 			t.l.told(t.s)
+			p.d.telling.Worked()
 		case err := <-t.ack.Err():
-			p.log.Warn("states of accounts not told, trying again", "error", err)
+			p.d.telling.Failed(err)
 			return
 		case <-late.C:
 			return
