@@ -80,7 +80,11 @@ func newTable(t *testing.T) *table {
 		tb.providers[p.Name()] = p
 	}
 	for _, a := range c.Accounts {
-		tb.accounts[a.Provider+"/"+a.Name], tb.contracts[a.Provider+"/"+a.Name] = a.Channel(), a.Contract
+		name := a.Provider + "/" + a.Name
+		tb.accounts[name] = a.Channel()
+		if tb.contracts[name], err = tb.providers[a.Provider].Contract(tb.accounts[name]); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if tb.client, err = channels.NewClient(channels.ClientConfig{}); err != nil {
 		t.Fatal(err)
