@@ -202,9 +202,9 @@ func (c *Collector) consume(ctx, work context.Context, take jetstream.MessageHan
 
 var errEnded = errors.New("the subscription has ended")
 
-// errHeldBack says that the lanes are full because events cannot be stored. The
-// client library takes that for silence of the broker, and would ask for more
-// and more results to keep; those that it has dropped come again.
+// errHeldBack says that the lanes were full because events could not be stored.
+// The client library takes that for silence of the broker, and would ask for
+// more and more results to keep.
 var errHeldBack = errors.New("events cannot be stored")
 
 // follow reads from cons. It returns nil when ctx is done and what was on the
@@ -239,7 +239,12 @@ func (c *Collector) follow(ctx, work context.Context, cons jetstream.Consumer, t
 			return errEnded
 		case err := <-trouble:
 			if c.storing.Lasts() && errors.Is(err, jetstream.ErrNoHeartbeat) {
-				sub.Stop()
+				c.health.deaf(errHeldBack)
+				sub.Drain()
+				select {
+				case <-ended:
+				case <-work.Done():
+				}
 				return errHeldBack
 			}
 			c.health.troubled(err)
