@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -31,13 +32,16 @@ type Told struct {
 }
 
 const (
-	maxBatch = 100 // letters at once
-	atOnce   = 32  // of them, requests to the broker
+	atOnce = 32 // letters under way
 
 	// A decision is carried out within publishWithin, or left alone. So what is
 	// not done after abandonedAfter is not being done by anybody.
 	publishWithin  = 3 * time.Second
 	abandonedAfter = 5 * time.Second
+
+	// placeAge is for how long a place in REQUESTS is taken for its end. It may
+	// be an old one: more is read then, if ever somebody has to look.
+	placeAge = time.Second
 )
 
 // Redrive carries j out and then forgets it. It calls tell for each letter, one
@@ -45,34 +49,37 @@ const (
 // out again: whatever was published is not published a second time.
 func (b *Box) Redrive(ctx context.Context, j *Job, tell func(Told)) error {
 	r := &redrive{
-		Box: b, job: j, run: events.NewID(), check: b.checker(j), tell: tell,
-		size: max(1, min(maxBatch, int(j.Rate/4))), // a quarter of a second
+		Box: b, job: j, run: events.NewID(), check: b.checker(j), teller: tell,
+		limiter: rate.NewLimiter(rate.Limit(j.Rate), max(1, int(j.Rate/50))), // evenly: a burst would be felt
 	}
-	r.limiter = rate.NewLimiter(rate.Limit(j.Rate), r.size)
-	var batch []*Letter
-	err := b.Each(ctx, &j.Filter, j.upTo(), func(l *Letter) error {
-		err := r.check.check(ctx, l)
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	err := b.Each(gctx, &j.Filter, j.upTo(), func(l *Letter) error {
+		err := r.check.check(gctx, l)
 		if refused, ok := errors.AsType[*RefusedError](err); ok {
-			tell(Told{Letter: l, As: AsRefused, Why: refused.Why})
+			r.tell(Told{Letter: l, As: AsRefused, Why: refused.Why})
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if batch = append(batch, l); len(batch) < r.size {
-			return nil
+		if err := r.limiter.Wait(gctx); err != nil {
+			return context.Cause(gctx)
 		}
-		err = r.work(ctx, batch)
-		batch = nil
-		return err
+		after, err := r.place(gctx)
+		if err != nil {
+			return err
+		}
+		g.Go(func() error { return r.work(gctx, l, after) })
+		return nil
 	})
-	if err == nil {
-		err = r.work(ctx, batch)
-	}
-	if err == nil {
-		err = r.takeOver(ctx)
+	if failed := g.Wait(); failed != nil { // which is why the letters came to an end
+		return failed
 	}
 	if err != nil {
+		return err
+	}
+	if err := r.takeOver(ctx); err != nil {
 		return err
 	}
 	if err := b.decisions.Delete(ctx, jobKey(j.ID)); err != nil && j.ID != "" {
@@ -87,10 +94,12 @@ type redrive struct {
 	job     *Job
 	run     string
 	check   *checker
-	tell    func(Told)
-	size    int // of a batch
 	limiter *rate.Limiter
+	end     uint64 // of REQUESTS
+	endAt   time.Time
 
+	mu     sync.Mutex
+	teller func(Told)
 	others []decided // letters that another run, perhaps a dead one, has decided to redrive
 	met    time.Time // when the last of them was seen
 }
@@ -100,92 +109,71 @@ type decided struct {
 	Decision
 }
 
-// work redrives letters: decides, publishes, removes, in this order.
-func (r *redrive) work(ctx context.Context, letters []*Letter) error {
-	if len(letters) == 0 {
-		return nil
+func (r *redrive) tell(t Told) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.teller(t)
+}
+
+// leave keeps d for later: somebody else may be at it.
+func (r *redrive) leave(d decided) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.others, r.met = append(r.others, d), time.Now()
+}
+
+// place returns a sequence of REQUESTS after which whatever is decided from now
+// on will stand.
+func (r *redrive) place(ctx context.Context) (uint64, error) {
+	if time.Since(r.endAt) < placeAge {
+		return r.end, nil
 	}
-	if err := r.limiter.Wait(ctx); err != nil { // for the first; what is decided must be done at once
-		return err
+	at := time.Now()
+	end, err := r.lastSeq(ctx, broker.Requests)
+	if err == nil {
+		r.end, r.endAt = end, at
 	}
-	after, err := r.lastSeq(ctx, broker.Requests)
+	return end, err
+}
+
+// work redrives one letter: decides, publishes, removes, in this order.
+func (r *redrive) work(ctx context.Context, l *Letter, after uint64) error {
+	begun := time.Now()
+	held, err := r.decide(ctx, l, Decision{
+		Action: Redriven, AtMS: begun.UnixMilli(), Run: r.run, After: after,
+		NewID: newID(l), Class: r.job.Class, ExpiresMS: expiry(l, begun, r.job.ExpiresIn),
+	})
 	if err != nil {
 		return err
 	}
-	begun := time.Now()
-	held := make([]Decision, len(letters))
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(atOnce)
-	for i, l := range letters {
-		g.Go(func() (err error) {
-			held[i], err = r.decide(gctx, l, Decision{
-				Action: Redriven, AtMS: begun.UnixMilli(), Run: r.run, After: after,
-				NewID: newID(l), Class: r.job.Class, ExpiresMS: expiry(l, begun, r.job.ExpiresIn),
-			})
-			return err
-		})
+	switch d := (decided{l, held}); {
+	case d.Action != Redriven:
+		r.tell(Told{Letter: l, As: AsDecided, Why: (&DecidedError{l.ID, held}).Error()})
+	case d.Run != r.run || time.Since(begun) > publishWithin:
+		r.leave(d)
+	default:
+		return r.publish(ctx, d)
 	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	var mine []decided
-	for i, l := range letters {
-		switch d := (decided{l, held[i]}); {
-		case d.Action != Redriven:
-			r.tell(Told{Letter: l, As: AsDecided, Why: (&DecidedError{l.ID, d.Decision}).Error()})
-		case d.Run == r.run:
-			mine = append(mine, d)
-		default:
-			r.others, r.met = append(r.others, d), time.Now()
-		}
-	}
-	return r.publish(ctx, mine, begun)
+	return nil
 }
 
-// publish publishes what was decided, at the rate of the job, and removes the
-// letters of what is stored. What is not done in time it leaves for takeOver.
-func (r *redrive) publish(ctx context.Context, all []decided, begun time.Time) error {
-	done := make([]bool, len(all))
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(atOnce)
-	for i, d := range all {
-		if i > 0 && r.limiter.Wait(gctx) != nil {
-			break // for the error of a publication, or the context's
-		}
-		if time.Since(begun) > publishWithin {
-			r.others, r.met = append(r.others, d), time.Now()
-			continue
-		}
-		m, err := renew(d.Letter, &d.Decision)
-		if err != nil {
-			g.Go(func() error { return err })
-			break
-		}
-		g.Go(func() error {
-			err := r.insist(gctx, "publish request", func(ctx context.Context) error {
-				_, err := r.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
-				return err
-			})
-			done[i] = err == nil
-			return err
-		})
+// publish publishes what was decided, and removes the letter when it is stored.
+func (r *redrive) publish(ctx context.Context, d decided) error {
+	m, err := renew(d.Letter, &d.Decision)
+	if err != nil {
+		return err
 	}
-	err := errors.Join(g.Wait(), context.Cause(ctx))
-	var ids []uint64
-	for i, d := range all {
-		if done[i] {
-			ids = append(ids, d.ID)
-		}
+	err = r.insist(ctx, "publish request", func(ctx context.Context) error {
+		_, err := r.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
+		return err
+	})
+	if err != nil {
+		return err
 	}
-	// What is stored is removed even if the run is to stop: it saves the next
-	// one from looking.
-	if removed := r.Remove(context.WithoutCancel(ctx), ids...); removed != nil {
-		return errors.Join(err, removed)
+	// Even if the run is to stop: it saves the next one from looking.
+	if err := r.Remove(context.WithoutCancel(ctx), d.ID); err != nil {
+		return err
 	}
-	for i, d := range all {
-		if done[i] {
-			r.tell(Told{Letter: d.Letter, As: AsRedriven, NewID: d.NewID})
-		}
-	}
-	return err
+	r.tell(Told{Letter: d.Letter, As: AsRedriven, NewID: d.NewID})
+	return nil
 }

@@ -13,40 +13,37 @@ import (
 // takeOver finishes what other runs have decided and not done. It gives those
 // that are alive the time to do it themselves.
 func (r *redrive) takeOver(ctx context.Context) error {
-	for len(r.others) > 0 {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(time.Until(r.met.Add(r.abandoned))):
-		}
-		all := r.others
-		r.others = nil
-		for len(all) > 0 {
-			n := min(len(all), r.size)
-			if err := r.finish(ctx, all[:n]); err != nil {
-				return err
-			}
-			all = all[n:]
-		}
+	if len(r.others) == 0 {
+		return nil
 	}
-	return nil
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(time.Until(r.met.Add(r.abandoned))):
+		return r.finish(ctx, r.others)
+	}
 }
 
 // finish publishes those of all that were not published, and removes the
 // letters of those that were.
 func (r *redrive) finish(ctx context.Context, all []decided) error {
-	begun := time.Now()
-	published, err := r.published(ctx, all)
-	if err != nil {
-		return err
-	}
 	requests, err := r.info(ctx, broker.Requests)
 	if err != nil {
 		return err
 	}
 	keeps := requests.Config.MaxAge
-	var left []decided
+	var published map[string]bool
+	var looked time.Time
 	for _, d := range all {
+		if err := r.limiter.Wait(ctx); err != nil {
+			return context.Cause(ctx)
+		}
+		if time.Since(looked) > publishWithin { // somebody may have published meanwhile
+			looked = time.Now()
+			if published, err = r.published(ctx, all); err != nil {
+				return err
+			}
+		}
 		_, err := r.Get(ctx, d.ID)
 		switch {
 		case errors.Is(err, ErrGone):
@@ -61,10 +58,12 @@ func (r *redrive) finish(ctx context.Context, all []decided) error {
 		case keeps > 0 && time.Since(d.At()) > keeps:
 			r.tell(Told{Letter: d.Letter, As: AsRefused, Why: whyForgotten})
 		default:
-			left = append(left, d)
+			if err := r.publish(ctx, d); err != nil {
+				return err
+			}
 		}
 	}
-	return r.publish(ctx, left, begun)
+	return nil
 }
 
 const whyForgotten = "its redrive was begun so long ago that nobody can tell whether it was published: look for its events, then drop it or publish it anew"
