@@ -22,9 +22,13 @@ func MoveOn(nc *nats.Conn, err error) {
 	}
 }
 
+// codeInProcess is the error for a message id whose message is being stored. A
+// leader that is cut off says so for as long as it takes itself for the leader.
+const codeInProcess = 10158
+
 func unserved(err error) bool {
 	if e, ok := errors.AsType[*jetstream.APIError](err); ok {
-		return e.Code == 503
+		return e.Code == 503 || e.ErrorCode == codeInProcess
 	}
 	for _, e := range []error{context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, jetstream.ErrNoStreamResponse} {
 		if errors.Is(err, e) {

@@ -26,6 +26,7 @@ func TestMoveOn_LeavesAServerThatDoesNot(t *testing.T) {
 	b := brokertest.Start(t)
 	for _, err := range []error{
 		fmt.Errorf("join: %w", context.DeadlineExceeded), nats.ErrTimeout, jetstream.ErrNoStreamResponse, jetstream.ErrJetStreamNotEnabled,
+		&jetstream.APIError{Code: 409, ErrorCode: 10158},
 	} {
 		nc := b.ConnectCutOff()
 		broker.MoveOn(nc, err)
