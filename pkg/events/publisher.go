@@ -142,6 +142,13 @@ const (
 	codeStreamFull  = 10077 // over the stream's own limits
 )
 
+// JetStream error codes of a cluster that may take the same message a moment
+// later: it is storing it, or it is electing a leader.
+const (
+	codeInProcess = 10158
+	codeNoLeader  = 10008
+)
+
 // plainly turns the errors that have a remedy into ours.
 func plainly(err error) error {
 	if errors.Is(err, jetstream.ErrNoStreamResponse) {
@@ -169,8 +176,8 @@ func worthRetry(err error) bool {
 		}
 	}
 	_, invalid := errors.AsType[*InvalidError](err)
-	_, refused := errors.AsType[*jetstream.APIError](err)
-	return !invalid && !refused
+	api, refused := errors.AsType[*jetstream.APIError](err)
+	return !invalid && (!refused || api.ErrorCode == codeInProcess || api.ErrorCode == codeNoLeader)
 }
 
 // backoff returns the time to wait after the n-th failure in a row: it doubles

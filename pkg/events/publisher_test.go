@@ -154,6 +154,26 @@ func TestPublisher_StreamFull(t *testing.T) {
 	}
 }
 
+// A cluster that is storing a request already, or is electing a leader, is asked
+// again.
+func TestPublisher_AsksAClusterAgain(t *testing.T) {
+	b := emptyBroker(t)
+	answers := []string{
+		`{"error": {"code": 409, "err_code": 10158}}`, `{"error": {"code": 503, "err_code": 10008}}`,
+		`{"stream": "TRAM_REQUESTS", "seq": 7, "duplicate": true}`,
+	}
+	if _, err := b.js.Conn().Subscribe("tram.send.>", func(m *nats.Msg) {
+		_ = m.Respond([]byte(answers[0]))
+		answers = answers[1:]
+	}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := events.NewPublisher(b.js, events.PublisherConfig{}).Publish(t.Context(), newSend("1"))
+	if err != nil || got.Seq != 7 || !got.Duplicate {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
 // A broker that goes away and comes back costs no request and doubles none.
 func TestPublisher_SurvivesRestart(t *testing.T) {
 	b := newBroker(t)
