@@ -46,7 +46,7 @@ section "streams" of the configuration. Running it again changes nothing.`,
 
 var streamNames = []string{
 	broker.Requests, broker.Intents, broker.Results, broker.Events, broker.Dead,
-	"KV_" + broker.AccountsBucket, "KV_" + broker.OwnersBucket, "KV_" + broker.CheckpointsBucket, "KV_" + broker.DecisionsBucket, broker.ControlStream,
+	"KV_" + broker.AccountsBucket, "KV_" + broker.OwnersBucket, "KV_" + broker.CheckpointsBucket, "KV_" + broker.DecisionsBucket, broker.ControlStream, "KV_" + broker.JobsBucket,
 }
 
 // setup sets the streams up and says for each what became of it.

@@ -26,6 +26,7 @@ const (
 	CheckpointsBucket = "TRAM_CHECKPOINTS"     // how far each partition has come
 	DecisionsBucket   = "TRAM_DECISIONS"       // what people have decided about dead letters
 	ControlBucket     = "TRAM_CONTROL"         // what operators have told about accounts
+	JobsBucket        = "TRAM_JOBS"            // replays, and how far they have come
 )
 
 // The bucket of operators as the stream that it is. What follows the prefix in a
@@ -159,3 +160,11 @@ func ParseDead(subject string) (group, provider, account string, err error) {
 	}
 	return t[2], t[3], t[4], nil
 }
+
+// ReplayStream is the stream of its own that a replay publishes to, under
+// subjects that begin with [ReplayPrefix].
+func ReplayStream(job string) string { return "TRAM_REPLAY_" + job }
+
+// ReplayPrefix begins the subjects of what a replay publishes to a stream of its
+// own; what follows is the subject without its first token.
+func ReplayPrefix(job string) string { return "tram.replay." + job + "." }

@@ -159,6 +159,7 @@ func (s Streams) buckets() []jetstream.KeyValueConfig {
 		bucket(CheckpointsBucket, "tram: how far each partition has come"),
 		decisions,
 		bucket(ControlBucket, "tram: what operators have told about accounts"),
+		bucket(JobsBucket, "tram: replays, and how far they have come"),
 	}
 }
 

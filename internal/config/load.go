@@ -35,7 +35,25 @@ func LoadBroker(path string, environ []string) (*Config, error) {
 		return nil, err
 	}
 	c.Accounts, c.Groups = nil, nil
-	if err := c.complete(path, lines, env, nil); err != nil {
+	if err := c.complete(path, lines, env, nil, false); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// LoadAccounts is Load for who reads stored answers and calls nobody: the
+// accounts come without their secrets, which need not be there.
+func LoadAccounts(path string, environ []string, providers []channels.Provider) (*Config, error) {
+	data, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	env := newEnvironment(environ)
+	c, lines, err := decode(path, data, env)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.complete(path, lines, env, providers, false); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -49,7 +67,7 @@ func Parse(name string, data []byte, environ []string, providers []channels.Prov
 	if err != nil {
 		return nil, err
 	}
-	if err := c.complete(name, lines, env, providers); err != nil {
+	if err := c.complete(name, lines, env, providers, true); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -77,8 +95,9 @@ func decode(name string, data []byte, env environment) (*Config, map[string]int,
 	return &c, d.lines, d.err(name)
 }
 
-// complete fills in defaults and secrets, and validates the whole.
-func (c *Config) complete(name string, lines map[string]int, env environment, providers []channels.Provider) error {
+// complete fills in defaults and secrets, those of the accounts only if they are
+// wanted, and validates the whole.
+func (c *Config) complete(name string, lines map[string]int, env environment, providers []channels.Provider, secrets bool) error {
 	c.fill()
 	byName := map[string]channels.Provider{}
 	for _, p := range providers {
@@ -92,7 +111,10 @@ func (c *Config) complete(name string, lines map[string]int, env environment, pr
 		c.Accounts[i].fill(traits)
 	}
 	v := validator{lines: lines}
-	v.readSecrets(c, byName, env)
+	v.brokerSecrets(c, env)
+	if secrets {
+		v.accountSecrets(c, byName, env)
+	}
 	v.check(c)
 	for i := range c.Accounts {
 		v.account(&c.Accounts[i], fmt.Sprintf("accounts[%d]", i), byName)

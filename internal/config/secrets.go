@@ -11,14 +11,17 @@ import (
 // everything that comes back from a provider.
 const minSecret = 4
 
-// readSecrets fetches the secrets of the broker and of all accounts. Two
-// accounts must not share a variable: the names a-b and a_b would, and one of
-// them would be called with the other's credential.
-func (v *validator) readSecrets(c *Config, providers map[string]channels.Provider, env environment) {
+// brokerSecrets fetches the secrets of the broker.
+func (v *validator) brokerSecrets(c *Config, env environment) {
 	c.Broker.Token, _ = env.secret("TRAM_BROKER_TOKEN", &v.faults)
 	c.NATS.Password, c.NATS.PasswordFile = env.rotating("NATS_PASSWORD", &v.faults)
 	c.NATS.Token, c.NATS.TokenFile = env.rotating("NATS_TOKEN", &v.faults)
+}
 
+// accountSecrets fetches the secrets of all accounts. Two accounts must not
+// share a variable: the names a-b and a_b would, and one of them would be
+// called with the other's credential.
+func (v *validator) accountSecrets(c *Config, providers map[string]channels.Provider, env environment) {
 	users := map[string]string{}
 	for i := range c.Accounts {
 		a := &c.Accounts[i]

@@ -19,6 +19,7 @@ const (
 	HeaderDataContentType = "ce-datacontenttype"
 	HeaderMsgID           = "Nats-Msg-Id"
 	HeaderAncestorID      = "ce-ancestorid"
+	HeaderReplay          = "ce-replay"
 	HeaderTraceparent     = "traceparent"
 	HeaderTracestate      = "tracestate"
 )
@@ -49,6 +50,11 @@ type Meta struct {
 	// on the events about it: the ID, within the same Source, of the request
 	// that the producer published. See `tram dead redrive`.
 	AncestorID string
+
+	// Replay is set on an event that was published again from stored results:
+	// the name of the job that an operator ran. Its ID is that of the first
+	// time. See `tram replay events`.
+	Replay string
 }
 
 // MsgID returns the Nats-Msg-Id by which the stream recognises the event when
@@ -59,7 +65,7 @@ func (m Meta) MsgID() string { return m.Source + "/" + m.ID }
 // header writes the envelope of an event of kind k.
 func (m Meta) header(k Kind) nats.Header {
 	h := make(nats.Header, 8)
-	v := make([]string, 0, 10) // the values of all headers, in one array
+	v := make([]string, 0, 11) // the values of all headers, in one array
 	set := func(name, value string) {
 		v = append(v, value)
 		h[name] = v[len(v)-1 : len(v) : len(v)]
@@ -76,6 +82,9 @@ func (m Meta) header(k Kind) nats.Header {
 	if m.AncestorID != "" {
 		set(HeaderAncestorID, m.AncestorID)
 	}
+	if m.Replay != "" {
+		set(HeaderReplay, m.Replay)
+	}
 	if m.Traceparent != "" {
 		set(HeaderTraceparent, m.Traceparent)
 	}
@@ -91,6 +100,9 @@ func (m Meta) check(f *faults) {
 	checkAttribute(HeaderSource, m.Source, f)
 	if m.AncestorID != "" {
 		checkAttribute(HeaderAncestorID, m.AncestorID, f)
+	}
+	if m.Replay != "" {
+		checkAttribute(HeaderReplay, m.Replay, f)
 	}
 	if m.Traceparent != "" && !isTraceHeader(m.Traceparent) {
 		f.add(HeaderTraceparent, "must be 1 to %d printable ASCII characters", maxTraceLen)
@@ -135,6 +147,7 @@ func readMeta(k Kind, h nats.Header, f *faults) Meta {
 	if m.AncestorID = get(HeaderAncestorID); m.AncestorID != "" {
 		checkAttribute(HeaderAncestorID, m.AncestorID, f)
 	}
+	m.Replay = get(HeaderReplay) // whatever it says: who reads it wants to know whether, not which
 	if t := get(HeaderTime); t != "" {
 		var err error
 		if m.Time, err = time.Parse(time.RFC3339, t); err != nil {
