@@ -9,7 +9,7 @@ FUZZTIME ?= 5s
 STATICCHECK := go tool -modfile=tools/go.mod staticcheck
 
 .PHONY: check fmt vet fix staticcheck test fuzz node build up demo clean \
-	prove-crash prove-malformed prove-limits prove-fairness prove-throttle prove-idle prove-handover prove-classes prove-redrive prove-poison
+	prove-crash prove-cluster prove-malformed prove-limits prove-fairness prove-throttle prove-idle prove-handover prove-classes prove-redrive prove-poison soak
 
 check: fmt vet fix staticcheck test fuzz node ## everything that must hold before a merge
 
@@ -47,6 +47,9 @@ build: # bin/tram, bin/dispatcher, bin/collector; the version is that of the com
 prove-crash: # kill -9 of dispatchers with calls under way
 	go run ./internal/prove crash -sends 3000 -kills 8
 
+prove-cluster: # three servers whose leaders die, are cut off and restarted
+	go run ./internal/prove cluster
+
 prove-malformed: # a million hostile bodies
 	go run ./internal/prove malformed
 
@@ -73,6 +76,11 @@ prove-redrive: # 100,000 dead letters published anew, by a process that is kille
 
 prove-poison: # one bad request in a hundred
 	go run ./internal/prove poison
+
+LENGTH ?= 10m
+
+soak: # whether anything grows while accounts and dispatchers come and go, for LENGTH
+	go run ./internal/prove soak -length $(LENGTH)
 
 up: # the relay on this machine, with everything it needs
 	go run ./cmd/tram up

@@ -3,6 +3,7 @@
 // what was called.
 //
 //	go run ./internal/prove crash      kill -9 at every fail-point, and other deaths
+//	go run ./internal/prove cluster    three servers, whose leaders die
 //	go run ./internal/prove malformed  hostile bodies by the million
 //
 // Each prints a table and exits with 1 if a promise was broken.
@@ -13,10 +14,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/tramhq/tram/internal/sandbox"
 )
 
 func main() {
@@ -35,9 +39,25 @@ func main() {
 			os.Exit(1)
 		}
 		return
+	case "node":
+		if err := serveNode(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "prove:", err)
+			os.Exit(1)
+		}
+		return
+	case "cluster":
+		var plan clusterPlan
+		flags.IntVar(&plan.Times, "times", 3, "that each fault happens")
+		flags.Float64Var(&plan.Rate, "rate", 100, "sends published per second, and a tenth as many reports")
+		flags.DurationVar(&plan.Away, "away", 15*time.Second, "that a node is cut off or frozen")
+		flags.StringVar(&plan.Only, "only", "", "this fault alone")
+		run = func() (report, error) {
+			plan.Seed = *seed
+			return onStage(ctx, plan.scene(), func(s *stage) (report, error) { return proveCluster(ctx, s, plan) })
+		}
 	case "crash":
 		var plan crashPlan
-		flags.IntVar(&plan.Kills, "kills", 100, "at each fail-point")
+		flags.IntVar(&plan.Kills, "kills", 95, "at each fail-point")
 		flags.IntVar(&plan.Faults, "faults", 10, "of each other kind")
 		flags.Float64Var(&plan.Rate, "rate", 150, "sends published per second")
 		flags.DurationVar(&plan.Away, "away", time.Minute, "that the broker is gone when it is")
@@ -74,30 +94,13 @@ func main() {
 			return onStage(ctx, plan.scene(*seed), func(s *stage) (report, error) { return fairness(ctx, s, plan) })
 		}
 	case "throttle":
-		plan := throttlePlan{Told: 30 * time.Second, Flow: 15 * time.Second, Down: 30 * time.Second, Probe: 5 * time.Second, Skew: []int{-2, 0, 2}, Use: 0.95}
+		plan := throttlePlan{
+			Told: 30 * time.Second, Flow: 15 * time.Second, Down: 45 * time.Second, Probe: 5 * time.Second, Skew: []int{-2, 0, 2}, Use: 0.95, Flat: 2,
+			Words: sandbox.Fault{Status: http.StatusOK, Body: `{"code": "errors", "message": "Too Many Attempts."}`}, Said: time.Minute,
+		}
 		run = func() (report, error) {
 			return onStage(ctx, plan.scene(*seed), func(s *stage) (report, error) { return throttle(ctx, s, plan) })
 		}
-	default:
-		usage()
-	}
-	_ = flags.Parse(os.Args[2:]) // exits on an error
-	r, err := sharingPrograms(run)
-	r.print(os.Stdout)
-	if err = errors.Join(err, r.verdict()); err != nil {
-		fmt.Fprintln(os.Stderr, "prove:", err)
-		os.Exit(1)
-	}
-}
-
-func usage() {
-	fmt.Fprintln(os.Stderr, "usage: prove crash|malformed|limits|fairness|throttle [flags]")
-	os.Exit(2)
-}
-
-// onStage sets the stage and plays on it.
-func onStage(ctx context.Context, c scene, play func(*stage) (report, error)) (report, error) {
-	s, err := newStage(ctx, c)
 	case "idle":
 		plan := idlePlan{Memory: 100 << 20, CPU: 0.02}
 		flags.IntVar(&plan.Accounts, "accounts", 5000, "that are called once each")
@@ -134,8 +137,8 @@ func onStage(ctx context.Context, c scene, play func(*stage) (report, error)) (r
 		flags.Float64Var(&plan.Rate, "rate", 500, "of the redrive, per second")
 		flags.Float64Var(&plan.Live, "live", 500, "requests per second for the others, all together")
 		flags.IntVar(&plan.Others, "others", 200, "accounts besides")
-		flags.DurationVar(&plan.For, "for", time.Minute, "that the others are measured without the redrive")
-		flags.IntVar(&plan.Kills, "kills", 3, "of the redriving process")
+		flags.DurationVar(&plan.For, "for", 20*time.Second, "that the others are measured without the redrive, at the start and after each kill")
+		flags.IntVar(&plan.Kills, "kills", 4, "of the redriving process")
 		run = func() (report, error) {
 			return onStage(ctx, plan.scene(*seed), func(s *stage) (report, error) { return redrive(ctx, s, plan) })
 		}
@@ -148,6 +151,33 @@ func onStage(ctx context.Context, c scene, play func(*stage) (report, error)) (r
 		run = func() (report, error) {
 			return onStage(ctx, plan.scene(*seed), func(s *stage) (report, error) { return schedule(ctx, s, plan) })
 		}
+	case "soak":
+		plan := soakPlan{Every: 15 * time.Second, Change: 10 * time.Second, Join: 20 * time.Second, Table: os.Stdout}
+		flags.DurationVar(&plan.Length, "length", 10*time.Minute, "of the soak")
+		flags.Float64Var(&plan.Rate, "rate", 200, "sends published per second")
+		run = func() (report, error) {
+			return onStage(ctx, plan.scene(*seed), func(s *stage) (report, error) { return soak(ctx, s, plan) })
+		}
+	default:
+		usage()
+	}
+	_ = flags.Parse(os.Args[2:]) // exits on an error
+	r, err := sharingPrograms(run)
+	r.print(os.Stdout)
+	if err = errors.Join(err, r.verdict()); err != nil {
+		fmt.Fprintln(os.Stderr, "prove:", err)
+		os.Exit(1)
+	}
+}
+
+func usage() {
+	fmt.Fprintln(os.Stderr, "usage: prove crash|cluster|malformed|limits|fairness|throttle|idle|handover|classes|redrive|poison|soak [flags]")
+	os.Exit(2)
+}
+
+// onStage sets the stage and plays on it.
+func onStage(ctx context.Context, c scene, play func(*stage) (report, error)) (report, error) {
+	s, err := newStage(ctx, c)
 	if err != nil {
 		return nil, err
 	}

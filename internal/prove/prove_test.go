@@ -12,7 +12,7 @@ import (
 // TestMain lets the tests share the programs, and is the broker where a stage
 // starts this very program as one.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "broker" {
+	if len(os.Args) > 1 && (os.Args[1] == "broker" || os.Args[1] == "node") {
 		main()
 		return
 	}
@@ -33,6 +33,11 @@ func TestWhoeverDiesNothingIsLostOrDoubled(t *testing.T) {
 	check(t, func() (report, error) { return crash(t.Context(), 1, plan) })
 }
 
+func TestAClusterLosesALeaderAndADispatcher(t *testing.T) {
+	plan := clusterPlan{Seed: 1, Times: 1, Rate: 50, Quickly: true}
+	play(t, plan.scene(), func(ctx context.Context, s *stage) (report, error) { return proveCluster(ctx, s, plan) })
+}
+
 func TestHostileBodiesBecomeDeadLetters(t *testing.T) {
 	play(t, scene{Seed: 1}, func(ctx context.Context, s *stage) (report, error) {
 		return malformed(ctx, s, 5000)
@@ -46,6 +51,14 @@ func TestDispatchersThatComeAndGoHoldTheLimits(t *testing.T) {
 	play(t, plan.scene(1), func(ctx context.Context, s *stage) (report, error) {
 		return limits(ctx, s, plan)
 	})
+}
+
+func TestASoakTakesNoMoreWithTime(t *testing.T) {
+	plan := soakPlan{
+		Length: 8 * time.Second, Every: time.Second, Change: 2 * time.Second, Join: 3 * time.Second,
+		Rate: 100, Table: t.Output(),
+	}
+	play(t, plan.scene(1), func(ctx context.Context, s *stage) (report, error) { return soak(ctx, s, plan) })
 }
 
 func play(t *testing.T, c scene, proof func(context.Context, *stage) (report, error)) {
