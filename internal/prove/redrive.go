@@ -22,7 +22,7 @@ type redrivePlan struct {
 	Rate    float64       // of the redrive, per second
 	Live    float64       // requests per second for all other accounts together
 	Others  int           // of these accounts
-	For     time.Duration // that they are measured without the redrive
+	For     time.Duration // that they are measured without the redrive, at its start and after each kill
 	Kills   int           // of the redriving process
 	Slower  float64       // by which their p99 may grow; 0: not judged
 }
@@ -72,12 +72,20 @@ func redrive(ctx context.Context, s *stage, plan redrivePlan) (report, error) {
 	done := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() { f.fail(cancel, f.run(ctx, done)) })
+	err = f.stretch("warming up", func() error { return pause(ctx, plan.For) })
 	caught := 0
-	err = errors.Join(
-		f.stretch("warming up", func() error { return pause(ctx, plan.For/4) }),
-		f.stretch("before", func() error { return pause(ctx, plan.For) }),
-		f.stretch("during the redrive", func() (err error) { caught, err = s.redriveAll(ctx, plan); return err }),
-	)
+	for k := 0; k <= plan.Kills && err == nil; k++ {
+		// In turns, so that what else changes on the machine changes for both.
+		err = errors.Join(
+			f.stretch(without, func() error { return pause(ctx, plan.For) }),
+			f.stretch(during, func() error {
+				working, err := s.redriveOn(ctx, plan, k)
+				if working {
+					caught++
+				}
+				return err
+			}))
+	}
 	close(done)
 	running.Wait()
 	if err != nil {
@@ -95,7 +103,7 @@ func redrive(ctx context.Context, s *stage, plan redrivePlan) (report, error) {
 
 	var r report
 	r.note("dead letters, accounts they are of", fmt.Sprintf("%d, %d", plan.Letters, buriedAccounts))
-	took := f.stretches[2].to.Sub(f.stretches[2].from)
+	took := f.merged(during).lasted()
 	r.note("redriven in, per second", fmt.Sprintf("%s, %.0f", took.Round(time.Second), float64(plan.Letters)/took.Seconds()))
 	r.add("kills of the redriving process while it worked", caught, strconv.Itoa(plan.Kills), caught == plan.Kills)
 	never, once, more := f.arrivals(mended, plan.Letters)
@@ -103,12 +111,12 @@ func redrive(ctx context.Context, s *stage, plan redrivePlan) (report, error) {
 	r.add("that never arrived", never, "0", never == 0)
 	r.add("that arrived more than once", more, "0", more == 0)
 	r.add("dead letters left", left, "0", left == 0)
-	for _, s := range f.stretches[1:] {
-		s.describe(&r)
-	}
+	before, with := f.merged(without), f.merged(during)
+	before.describe(&r)
+	with.describe(&r)
 	if plan.Slower > 0 {
-		got := float64(f.stretches[2].all.at(0.99)) / float64(f.stretches[1].all.at(0.99))
-		r.add("p99 of the others during the redrive, of that before", fmt.Sprintf("%.2f", got), fmt.Sprintf("%.0f at most", plan.Slower), got <= plan.Slower)
+		got := float64(with.all.at(0.99)) / float64(before.all.at(0.99))
+		r.add("p99 of the others during the redrive, of that without", fmt.Sprintf("%.2f", got), fmt.Sprintf("%.0f at most", plan.Slower), got <= plan.Slower)
 	}
 	return r, nil
 }
@@ -132,42 +140,69 @@ func (s *stage) bury(ctx context.Context, n int) error {
 	})
 }
 
-// redriveAll redrives all dead letters and kills the process that does it, at
-// moments spread over its work. It returns how often that was at work.
-func (s *stage) redriveAll(ctx context.Context, plan redrivePlan) (caught int, err error) {
-	args := []string{"dead", "redrive", "--all", "--json", "--rate", strconv.FormatFloat(plan.Rate, 'f', -1, 64)}
-	for k := 0; ; k++ {
-		p, err := s.launch("redrive", exec.Command(filepath.Join(s.programs, "tram"), append(args, "-s", s.url())...))
-		if err != nil {
-			return caught, err
-		}
-		if k == plan.Kills {
-			<-p.done
-			if p.err != nil {
-				return caught, p.dead()
-			}
-			return caught, nil
-		}
-		goal := uint64(plan.Letters - plan.Letters*(k+1)/(plan.Kills+1))
-		err = until(ctx, time.Hour, "the redrive", func() (bool, error) {
-			left, err := s.count(ctx, broker.Dead, ">")
-			return left <= goal, errors.Join(err, p.dead())
-		})
-		if err != nil {
-			return caught, err
-		}
-		time.Sleep(time.Duration(s.random.IntN(100)) * time.Millisecond) // somewhere in its work
-		select {
-		case <-p.done:
-		default:
-			caught++
-		}
-		if err := p.kill(); err != nil {
-			return caught, err
-		}
-		args = []string{"dead", "redrive", "--json", "--resume"}
+const (
+	without = "without the redrive"
+	during  = "during the redrive"
+)
+
+// redriveOn redrives dead letters, or goes on with that, until part k of the
+// plan is done, and then kills the process that does it. It reports whether that
+// was still at work. The last part runs to its end.
+func (s *stage) redriveOn(ctx context.Context, plan redrivePlan, k int) (working bool, err error) {
+	args := []string{"dead", "redrive", "--json", "-s", s.url()}
+	if k == 0 {
+		args = append(args, "--all", "--rate", strconv.FormatFloat(plan.Rate, 'f', -1, 64))
+	} else {
+		args = append(args, "--resume")
 	}
+	p, err := s.launch("redrive", exec.Command(filepath.Join(s.programs, "tram"), args...))
+	if err != nil {
+		return false, err
+	}
+	if k == plan.Kills {
+		<-p.done
+		if p.err != nil {
+			return false, p.dead()
+		}
+		return false, nil
+	}
+	goal := uint64(plan.Letters - plan.Letters*(k+1)/(plan.Kills+1))
+	err = until(ctx, time.Hour, "the redrive", func() (bool, error) {
+		left, err := s.count(ctx, broker.Dead, ">")
+		return left <= goal, errors.Join(err, p.dead())
+	})
+	if err != nil {
+		return false, err
+	}
+	time.Sleep(time.Duration(s.random.IntN(100)) * time.Millisecond) // somewhere in its work
+	select {
+	case <-p.done:
+	default:
+		working = true
+	}
+	return working, p.kill()
 }
+
+// merged is all stretches of a name as one.
+func (f *flow) merged(what string) *stretch {
+	all := &stretch{what: what}
+	for _, s := range f.stretches {
+		if s.what != what {
+			continue
+		}
+		if all.from.IsZero() {
+			all.from, all.to = s.from, s.from
+		}
+		all.to = all.to.Add(s.to.Sub(s.from))
+		all.all = append(all.all, s.all...)
+		for i := range s.cpu {
+			all.cpu[i] += s.cpu[i]
+		}
+	}
+	return all
+}
+
+func (s *stretch) lasted() time.Duration { return s.to.Sub(s.from) }
 
 // arrivals counts how often the sends that had died have arrived since.
 func (f *flow) arrivals(since time.Time, letters int) (never, once, more int) {
