@@ -42,6 +42,7 @@ type OwnerConfig struct {
 	Partitions int                 // how many there are; defaults to 64
 	Lease      time.Duration       // whole seconds, see [broker.Leases]; defaults to 3 seconds
 	Opens      int                 // how many partitions are opened at once; defaults to 8
+	Patience   time.Duration       // for one to open; defaults to a minute
 	Log        *slog.Logger        // defaults to nothing
 }
 
@@ -68,6 +69,7 @@ func NewOwner(cfg OwnerConfig, parts Partitions) *Owner {
 	cfg.Partitions = cmp.Or(cfg.Partitions, broker.DefaultPartitions)
 	cfg.Lease = cmp.Or(cfg.Lease, 3*time.Second)
 	cfg.Opens = cmp.Or(cfg.Opens, 8)
+	cfg.Patience = cmp.Or(cfg.Patience, time.Minute)
 	return &Owner{
 		cfg: cfg, parts: parts, log: cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)), id: nuid.Next(),
 		slots: make(chan struct{}, cfg.Opens), wake: make(chan struct{}, 1),

@@ -27,6 +27,8 @@ const (
 	ending
 )
 
+var errHangs = errors.New("it takes too long")
+
 // A failure keeps a partition that cannot be opened from being tried in a loop.
 type failure struct {
 	times int
@@ -126,6 +128,8 @@ func (o *Owner) begin(n int, h *holding) {
 	})
 }
 
+// open opens n within the owner's patience: one that hangs would be held, and
+// never be worked, as long as the lease lasts.
 func (o *Owner) open(n int, h *holding) error {
 	select {
 	case o.slots <- struct{}{}:
@@ -133,7 +137,9 @@ func (o *Owner) open(n int, h *holding) error {
 		return context.Cause(h.want)
 	}
 	defer func() { <-o.slots }()
-	return o.parts.Open(h.want, n, h.epoch)
+	ctx, cancel := context.WithTimeoutCause(h.want, o.cfg.Patience, errHangs)
+	defer cancel()
+	return o.parts.Open(ctx, n, h.epoch)
 }
 
 func (o *Owner) close(n int, h *holding) {

@@ -40,9 +40,9 @@ type ownerUnderTest struct {
 
 	// Guarded by f.mu.
 	opens, drops int
-	late         int                   // drops after the lease can have ended
-	openHook     func(n int) error     // in place of an Open that works at once
-	closeHook    func(context.Context) // what Close waits for
+	late         int                              // drops after the lease can have ended
+	openHook     func(context.Context, int) error // in place of an Open that works at once
+	closeHook    func(context.Context)            // what Close waits for
 }
 
 func newFleet(t *testing.T) *fleet {
@@ -81,9 +81,9 @@ func (f *fleet) join(lease time.Duration, nc *nats.Conn, adjust ...func(*ownerUn
 	return u
 }
 
-func (u *ownerUnderTest) Open(_ context.Context, n int, epoch uint64) error {
+func (u *ownerUnderTest) Open(ctx context.Context, n int, epoch uint64) error {
 	if u.openHook != nil {
-		if err := u.openHook(n); err != nil {
+		if err := u.openHook(ctx, n); err != nil {
 			return err
 		}
 	}
@@ -246,7 +246,7 @@ func TestOwner_TakesOverFromTheDead(t *testing.T) {
 	}
 	died, safe := time.Now(), dead.Deadline()
 	one := f.join(time.Second, nil, func(u *ownerUnderTest) {
-		u.openHook = func(n int) error {
+		u.openHook = func(_ context.Context, n int) error {
 			if time.Now().Before(safe) {
 				t.Errorf("partition %d taken from a member whose lease lasts", n)
 			}
@@ -333,14 +333,45 @@ func waitFor(t *testing.T, what string, done func() bool) {
 
 // A slow Open or Close holds up neither the renewals nor other partitions, and
 // a partition that fails is tried again.
+// What hangs while it is opened is given up and tried again, and holds up nobody.
+func TestOwner_OpenHangs(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	var mu sync.Mutex
+	tries := 0
+	one := f.join(time.Second, nil, func(u *ownerUnderTest) {
+		u.cfg.Patience = 200 * time.Millisecond
+		u.openHook = func(ctx context.Context, n int) error {
+			mu.Lock()
+			if n == 1 {
+				tries++
+			}
+			hangs := n == 1 && tries == 1
+			mu.Unlock()
+			if !hangs {
+				return nil
+			}
+			<-ctx.Done()
+			return context.Cause(ctx)
+		}
+	})
+	f.settle(ownerPatience, []int{ownedPartitions}, one)
+	mu.Lock()
+	defer mu.Unlock()
+	if tries < 2 {
+		t.Error("what hung is open without a second try")
+	}
+}
+
 func TestOwner_SlowAndFailing(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	release := make(chan struct{})
 	var mu sync.Mutex
 	tries := make(map[int]int)
-	one := f.join(time.Second, nil, func(u *ownerUnderTest) {
-		u.openHook = func(n int) error {
+	const lease = 3 * time.Second // that no busy machine loses
+	one := f.join(lease, nil, func(u *ownerUnderTest) {
+		u.openHook = func(_ context.Context, n int) error {
 			switch n {
 			case 1, 2, 3:
 				<-release
@@ -378,8 +409,8 @@ func TestOwner_SlowAndFailing(t *testing.T) {
 		t.Errorf("%d partitions dropped, want the one given up", n)
 	}
 
-	two := f.join(time.Second, nil) // has to wait for one's Close
-	waitFor(t, "more than a lease", func() bool { return time.Since(began) > 1500*time.Millisecond })
+	two := f.join(lease, nil) // has to wait for one's Close
+	waitFor(t, "more than a lease", func() bool { return time.Since(began) > lease+lease/2 })
 	if got, _ := f.counts(two); got[0] != 0 {
 		t.Errorf("%d partitions handed over before they were closed", got[0])
 	}
