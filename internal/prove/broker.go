@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tramhq/tram/internal/broker"
@@ -69,7 +70,12 @@ func (s *stage) startBroker(ctx context.Context) error {
 }
 
 // url is where clients find the broker.
-func (s *stage) url() string { return "nats://" + s.address }
+func (s *stage) url() string {
+	if s.cluster != nil {
+		return strings.Join(s.cluster.urls(), ",")
+	}
+	return "nats://" + s.address
+}
 
 // freeAddress returns a local address below those that the system gives to
 // clients: nobody takes it while a broker is dead.

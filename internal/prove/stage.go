@@ -33,9 +33,11 @@ type stage struct {
 	address  string   // of the broker
 	maxStore int64    // the same
 	broker   *process // may be dead
+	cluster  *cluster // instead of broker
 	nc       *nats.Conn
 	js       jetstream.JetStream
 	sandbox  *sandbox.Server
+	far      *wire // to the sandbox, if an account is wired
 	log      *slog.Logger
 	env      []string // of the programs
 	running  []*process
@@ -46,8 +48,8 @@ type stage struct {
 type scene struct {
 	Seed     uint64    // of everything random
 	Accounts []account // defaults to prover
-	Journal  int       // calls that the sandbox keeps. Defaults to its own default
 	Groups   []group   // of them
+	Journal  int       // calls that the sandbox keeps. Defaults to its own default
 	Skew     bool      // dispatchers can be started with a clock that is wrong
 
 	Failpoints bool          // the programs pass fail-points
@@ -55,6 +57,7 @@ type scene struct {
 	Partitions int           // defaults to broker.DefaultPartitions
 	Lease      time.Duration // of the dispatchers. Defaults to their own default
 	MaxStore   int64         // bytes that the broker may keep. Defaults to its own default
+	Cluster    bool          // three servers and streams with three replicas, instead of a broker
 }
 
 // An account is one at CareSoft or AhaChat. The sandbox has no limit for it.
@@ -63,10 +66,9 @@ type account struct {
 	Name     string
 	Limits   string // as the configuration has them
 	Breaker  string // the same
+	Wired    bool   // its provider is reached over the stage's far wire
 }
 
-// prover is called as fast as it goes.
-var prover = account{Name: "prove", Limits: "{per_second: 1000, concurrency: 64}"}
 // A group is accounts with a limit that they share.
 type group struct {
 	name     string
@@ -74,6 +76,8 @@ type group struct {
 	limits   string // as the configuration has them
 }
 
+// prover is called as fast as it goes.
+var prover = account{Name: "prove", Limits: "{per_second: 1000, concurrency: 64}"}
 
 func (a account) provider() string { return cmp.Or(a.Provider, "caresoft") }
 
@@ -105,16 +109,17 @@ func newStage(ctx context.Context, c scene) (_ *stage, err error) {
 		return nil, err
 	}
 	s.maxStore = c.MaxStore
-	if err = s.startBroker(ctx); err != nil {
+	replicas, start := 1, s.startBroker
+	if c.Cluster {
+		replicas, start = nodes, s.startCluster
+	}
+	if err = start(ctx); err != nil {
 		return nil, err
 	}
-	if s.nc, err = broker.Connect(ctx, broker.Config{URLs: []string{s.url()}, Name: "prove"}); err != nil {
+	if s.nc, err = broker.Connect(ctx, broker.Config{URLs: strings.Split(s.url(), ","), Name: "prove"}); err != nil {
 		return nil, err
 	}
 	if s.js, err = broker.JetStream(s.nc); err != nil {
-		return nil, err
-	}
-	if err = broker.Setup(ctx, s.js, broker.Streams{Partitions: c.Partitions}); err != nil {
 		return nil, err
 	}
 	options := sandbox.Options{
@@ -130,21 +135,36 @@ func newStage(ctx context.Context, c scene) (_ *stage, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, s.configure(url, c)
+	if slices.ContainsFunc(c.Accounts, func(a account) bool { return a.Wired }) {
+		if s.far, err = newWire(strings.TrimPrefix(url, "http://")); err != nil {
+			return nil, err
+		}
+	}
+	if err = s.configure(url, replicas, c); err != nil {
+		return nil, err
+	}
+	if c.Cluster {
+		return s, s.tramSetup(ctx)
+	}
+	return s, broker.Setup(ctx, s.js, broker.Streams{Partitions: c.Partitions})
 }
 
 // configure writes the configuration of the programs, and their environment.
-func (s *stage) configure(url string, c scene) error {
+func (s *stage) configure(url string, replicas int, c scene) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, `
 nats: {url: %q}
 http: {dial_timeout: 1s}
-streams: {partitions: %d}
+streams: {partitions: %d, replicas: %d}
 dispatcher: {call_timeout: 3s, grace: 5s, lease: %s}
 accounts:
-`, s.url(), cmp.Or(c.Partitions, broker.DefaultPartitions), cmp.Or(c.Lease, 3*time.Second))
+`, s.url(), cmp.Or(c.Partitions, broker.DefaultPartitions), replicas, cmp.Or(c.Lease, 3*time.Second))
 	s.env = os.Environ()
 	for _, a := range c.Accounts {
+		base := url
+		if a.Wired {
+			base = "http://" + s.far.Listen
+		}
 		settings := fmt.Sprintf("{domain: %s, oa_id: %q}", a.Name, oa)
 		if a.provider() == "ahachat" {
 			settings = fmt.Sprintf("{bot_id: %q}", a.Name)
@@ -156,7 +176,7 @@ accounts:
     settings: %s
     limits: %s
     breaker: %s
-`, a.provider(), a.Name, url+"/"+a.provider(), settings, a.Limits, cmp.Or(a.Breaker, "{}"))
+`, a.provider(), a.Name, base+"/"+a.provider(), settings, a.Limits, cmp.Or(a.Breaker, "{}"))
 		s.env = append(s.env, strings.ToUpper("TRAM_SECRET_"+a.provider()+"_"+a.Name+"_TOKEN=")+token)
 	}
 	b.WriteString("groups:\n")
@@ -176,11 +196,17 @@ func (s *stage) close() {
 	for _, p := range s.running {
 		_ = p.kill()
 	}
+	if s.far != nil {
+		s.far.Stop()
+	}
 	if s.sandbox != nil {
 		s.sandbox.Close()
 	}
 	if s.nc != nil {
 		s.nc.Close()
+	}
+	if s.cluster != nil {
+		s.cluster.close()
 	}
 	os.RemoveAll(s.dir)
 }
