@@ -23,6 +23,9 @@ type control struct {
 type controls struct {
 	mu  sync.Mutex
 	all map[laneKey]control
+
+	reading sync.Mutex // one after the other
+	read    uint64     // how far
 }
 
 func (c *controls) of(key laneKey) control {
@@ -53,11 +56,14 @@ func (c *controls) paused(n, partitions int) []laneKey {
 	return all
 }
 
-// readControls reads what operators have told, before an account is taken over:
-// nothing that is paused may be called, not even once.
+// readControls reads what operators have told since it was called last, before a
+// partition is taken over: nothing that is paused may be called, not even once.
 func (d *Dispatcher) readControls(ctx context.Context) error {
-	return d.reader.Replay(ctx, broker.ControlStream, broker.ControlPrefix+">", 1, func(m *broker.Stored) error {
+	d.controls.reading.Lock()
+	defer d.controls.reading.Unlock()
+	return d.reader.Replay(ctx, broker.ControlStream, broker.ControlPrefix+">", d.controls.read+1, func(m *broker.Stored) error {
 		d.note(m)
+		d.controls.read = m.Seq
 		return nil
 	})
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // lanesInAnswer keeps an answer far below what a broker lets pass at once.
-const lanesInAnswer = 500
+const lanesInAnswer = 200
 
 // answerStatus tells who asks how this dispatcher stands, until ctx is done.
 func (d *Dispatcher) answerStatus(ctx context.Context) {

@@ -90,7 +90,7 @@ func TestAShortSilenceIsNotTold(t *testing.T) {
 // More lanes than one message may hold are told in several.
 func TestAnAnswerOfManyLanes(t *testing.T) {
 	r := newRig(t)
-	const many = lanesInAnswer + 100
+	const many = lanesInAnswer + 20
 	d := r.dispatcher(r.b.Conn, func(c *Config) {
 		for i := range many {
 			c.Accounts = append(c.Accounts, &Account{Account: channels.Account{Provider: "fake", Name: fmt.Sprint("many-", i)}})
