@@ -218,14 +218,15 @@ func (f *redriveFlags) carryOut(cmd *cobra.Command, box *deadletter.Box, job *de
 		}
 	})
 	bar.end()
-	summary := fmt.Sprintf("%d redriven", counts[deadletter.AsRedriven])
+	parts := []string{fmt.Sprintf("%d redriven", counts[deadletter.AsRedriven])}
 	for _, other := range []struct{ as, words string }{
 		{deadletter.AsGone, "had been redriven before"}, {deadletter.AsDecided, "decided about otherwise"}, {deadletter.AsRefused, "left alone"},
 	} {
 		if n := counts[other.as]; n > 0 {
-			summary += fmt.Sprintf(", %d %s", n, other.words)
+			parts = append(parts, fmt.Sprintf("%d %s", n, other.words))
 		}
 	}
+	summary := strings.Join(parts, ", ")
 	if err != nil {
 		return fmt.Errorf("%s, then: %w: go on with tram dead redrive --resume %s", summary, err, job.ID)
 	}
