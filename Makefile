@@ -44,8 +44,8 @@ build: # bin/tram, bin/dispatcher, bin/collector; the version is that of the com
 	go build -trimpath -buildvcs=auto -o bin/ ./cmd/...
 
 # What docs/reliability.md shows, at length: minutes each, on a machine that is free for it.
-prove-crash: # kill -9 of dispatchers with calls under way
-	go run ./internal/prove crash -sends 3000 -kills 8
+prove-crash: # a thousand kills over all fail-points, and other deaths; about a quarter of an hour
+	go run ./internal/prove crash
 
 prove-cluster: # three servers whose leaders die, are cut off and restarted
 	go run ./internal/prove cluster
