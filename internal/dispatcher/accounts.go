@@ -36,12 +36,15 @@ func (d *Dispatcher) Update(ctx context.Context, all []*Account, groups []Group)
 		}
 	}
 	for key := range old {
-		if accounts[key] != nil {
-			continue
+		d.gone[key] = true
+	}
+	for key := range d.gone { // some may be left from an update that the broker was away for
+		if accounts[key] == nil {
+			if err := events.DeleteContract(ctx, d.cfg.JS, key.provider, key.account); err != nil {
+				return err
+			}
 		}
-		if err := events.DeleteContract(ctx, d.cfg.JS, key.provider, key.account); err != nil {
-			return err
-		}
+		delete(d.gone, key)
 	}
 	return d.publishContracts(ctx)
 }

@@ -74,6 +74,8 @@ type Dispatcher struct {
 	storing     context.Context
 	stopStoring context.CancelFunc
 
+	gone map[laneKey]bool // accounts whose contracts have yet to be deleted; of Update alone
+
 	began      time.Time
 	jumpLag    uint64        // requests that a feed may lag behind before it jumps
 	lastResult atomic.Uint64 // the newest position in RESULTS that we know of
@@ -90,7 +92,7 @@ func New(cfg Config) (*Dispatcher, error) {
 	d := &Dispatcher{
 		cfg: cfg, log: cfg.Log, reader: broker.NewReader(cfg.JS), slots: make(slots, cfg.MaxInFlight),
 		jumpLag: 2000, opened: make(map[int]*partition), ended: make(map[int]chan struct{}),
-		controls: controls{all: make(map[laneKey]control)}, began: time.Now(),
+		controls: controls{all: make(map[laneKey]control)}, began: time.Now(), gone: make(map[laneKey]bool),
 	}
 	accounts, err := d.check(cfg.Accounts)
 	if err != nil {

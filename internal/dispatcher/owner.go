@@ -49,14 +49,15 @@ type OwnerConfig struct {
 // An Owner joins the dispatchers that share the partitions, and opens and
 // closes its even share of them as others come and go.
 type Owner struct {
-	cfg   OwnerConfig
-	parts Partitions
-	log   *slog.Logger
-	id    string
-	joins int           // memberships so far
-	slots chan struct{} // bounds Opens
-	wake  chan struct{} // something changed: balance
-	work  sync.WaitGroup
+	cfg     OwnerConfig
+	parts   Partitions
+	log     *slog.Logger
+	joining *broker.Outage
+	id      string
+	joins   int           // memberships so far
+	slots   chan struct{} // bounds Opens
+	wake    chan struct{} // something changed: balance
+	work    sync.WaitGroup
 
 	mu     sync.Mutex
 	member *broker.Member
@@ -70,8 +71,9 @@ func NewOwner(cfg OwnerConfig, parts Partitions) *Owner {
 	cfg.Lease = cmp.Or(cfg.Lease, 3*time.Second)
 	cfg.Opens = cmp.Or(cfg.Opens, 8)
 	cfg.Patience = cmp.Or(cfg.Patience, time.Minute)
+	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	return &Owner{
-		cfg: cfg, parts: parts, log: cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)), id: nuid.Next(),
+		cfg: cfg, parts: parts, log: cfg.Log, joining: broker.NewOutage(cfg.Log, "the dispatchers cannot be joined"), id: nuid.Next(),
 		slots: make(chan struct{}, cfg.Opens), wake: make(chan struct{}, 1),
 		held: make(map[int]*holding), failed: make(map[int]failure),
 	}
@@ -116,10 +118,11 @@ func (o *Owner) Run(ctx context.Context) error {
 		o.joins++
 		m, err := o.join(ctx, leases)
 		if err == nil {
+			o.joining.Worked()
 			o.serve(ctx, leases, m)
 			pause, served = o.cfg.Lease/10, time.Now()
 		} else if ctx.Err() == nil {
-			o.log.Warn("not joined, trying again", "error", err)
+			o.joining.Failed(err)
 			if time.Since(served) > 2*o.cfg.Lease { // results under way need not suffer from a short election
 				broker.MoveOn(o.cfg.JS.Conn(), err)
 				served = time.Now()
