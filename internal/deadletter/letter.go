@@ -9,6 +9,7 @@ import (
 
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/ledger"
+	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
 )
 
@@ -25,17 +26,29 @@ type Letter struct {
 	Fault error           // why it is no request, or not a good one
 }
 
-// read reads a message of the stream.
+// ReasonUnreadableLetter is why a message of the stream is among the letters
+// that is none.
+const ReasonUnreadableLetter = "unreadable_letter"
+
+// read reads a message of the stream. Whatever somebody has published there is a
+// letter, if one about which only little can be said.
 func read(m *broker.Stored) (*Letter, error) {
-	_, provider, account, err := broker.ParseDead(m.Subject)
+	group, provider, account, err := broker.ParseDead(m.Subject)
 	if err != nil {
 		return nil, err
 	}
+	l := &Letter{ID: m.Seq, Provider: provider, Account: account}
 	d, err := ledger.DecodeDeadLetter(m.Data)
 	if err != nil {
-		return nil, fmt.Errorf("read dead letter %d: %w", m.Seq, err)
+		at := m.Time.UnixMilli()
+		l.DeadLetter = ledger.DeadLetter{
+			Group: ledger.DeadGroup(group), AtMS: at, Request: ledger.Original{Data: m.Data, TimeMS: at},
+			Why: events.Why{Class: string(channels.Permanent), Reason: ReasonUnreadableLetter, Detail: err.Error()},
+		}
+		l.Fault = err
+		return l, nil
 	}
-	l := &Letter{DeadLetter: *d, ID: m.Seq, Provider: provider, Account: account}
+	l.DeadLetter = *d
 	l.Event, l.Fault = events.DecodeRequest(d.Request.Subject, d.Request.Header, d.Request.Data)
 	return l, nil
 }
@@ -59,7 +72,7 @@ type Filter struct {
 	Reasons  []string           `json:"reasons,omitempty"`
 	Provider string             `json:"provider,omitempty"`
 	Account  string             `json:"account,omitempty"`
-	Requests []string           `json:"requests,omitempty"` // ids of requests
+	Requests []string           `json:"requests,omitempty"` // ids of requests, or of those that they were redriven from
 	Before   time.Time          `json:"before,omitzero"`    // died before it
 	After    time.Time          `json:"after,omitzero"`     // died at it or later
 }
@@ -73,7 +86,7 @@ func (f *Filter) Empty() bool {
 // chooses reports whether l is one of those that f means.
 func (f *Filter) chooses(l *Letter) bool {
 	died := time.UnixMilli(l.AtMS)
-	return among(f.IDs, l.ID) && among(f.Groups, l.Group) && among(f.Reasons, l.Why.Reason) && among(f.Requests, l.RequestID()) &&
+	return among(f.IDs, l.ID) && among(f.Groups, l.Group) && among(f.Reasons, l.Why.Reason) && (among(f.Requests, l.RequestID()) || l.Event != nil && slices.Contains(f.Requests, l.Event.AncestorID)) &&
 		(f.Provider == "" || f.Provider == l.Provider) && (f.Account == "" || f.Account == l.Account) &&
 		(f.Before.IsZero() || died.Before(f.Before)) && !died.Before(f.After)
 }
