@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -72,7 +73,7 @@ func handover(ctx context.Context, s *stage, plan handoverPlan) (report, error) 
 		if err := f.pauseAbout(ctx, plan.Gap); err != nil {
 			return nil, err
 		}
-		if err := f.retire(f.random.IntN(len(f.dispatchers))); err != nil {
+		if err := f.retire(ctx, f.random.IntN(len(f.dispatchers))); err != nil {
 			return nil, err
 		}
 	}
@@ -105,12 +106,17 @@ func (f *fleet) pauseAbout(ctx context.Context, d time.Duration) error {
 	return pause(ctx, time.Duration(f.random.Int64N(int64(2*d))))
 }
 
-// retire stops dispatcher number i.
-func (f *fleet) retire(i int) error {
-	if err := alive(f.dispatchers...); err != nil {
+// retire stops dispatcher number i, once it has joined: one that has not is not
+// told apart from one that could not.
+func (f *fleet) retire(ctx context.Context, i int) error {
+	p := f.dispatchers[i]
+	err := until(ctx, 20*time.Second, "a dispatcher to join", func() (bool, error) {
+		member, err := p.member()
+		return member != "", errors.Join(err, alive(f.dispatchers...))
+	})
+	if err != nil {
 		return err
 	}
-	p := f.dispatchers[i]
 	f.dispatchers = slices.Delete(f.dispatchers, i, i+1)
 	return p.stop()
 }
