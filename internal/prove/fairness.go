@@ -241,8 +241,11 @@ func (s *stretch) describe(r *report) {
 
 type latencies []time.Duration
 
-// at returns what the given share took at most.
+// at returns what the given share took at most, 0 if there are none.
 func (l latencies) at(share float64) time.Duration {
+	if len(l) == 0 {
+		return 0
+	}
 	sorted := slices.Sorted(slices.Values(l))
 	return sorted[min(int(share*float64(len(l))), len(l)-1)]
 }
