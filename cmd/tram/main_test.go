@@ -12,9 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/tramhq/tram/cmd/internal/wiring"
+	"github.com/tramhq/tram/internal/broker/brokertest"
 )
 
 // asTram makes the test binary tram itself, for tests that need it as a
@@ -25,7 +24,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asTram) != "" {
 		main() // it exits
 	}
-	goleak.VerifyTestMain(m)
+	brokertest.VerifyTestMain(m)
 }
 
 // tram runs the command with args and returns what it printed.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"go.uber.org/goleak"
 
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/broker/brokertest"
@@ -15,7 +14,7 @@ import (
 	"github.com/tramhq/tram/pkg/events"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { brokertest.VerifyTestMain(m) }
 
 // A rig is a broker with an account that takes sends and reports, and a box.
 // The broker remembers ids for a tenth of a second only.

@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/broker/brokertest"
 	"github.com/tramhq/tram/internal/collector"
@@ -32,7 +30,7 @@ import (
 	"github.com/tramhq/tram/pkg/ratelimit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { brokertest.VerifyTestMain(m) }
 
 func providers() []channels.Provider {
 	return []channels.Provider{ahachat.New(), caresoft.New(), facebook.New(), momo.New(), pancake.New(), webhook.New()}

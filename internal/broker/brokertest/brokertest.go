@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
 
 	"github.com/tramhq/tram/internal/broker"
 )
@@ -24,6 +25,13 @@ type Broker struct {
 
 	t      testing.TB
 	server *broker.Embedded
+}
+
+// VerifyTestMain runs the tests of a package and fails if they leave goroutines
+// behind. One of the server's own is left out: when a stream that has a source
+// stops after it, it waits half a minute for an answer that cannot come.
+func VerifyTestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*stream).trySetupSourceConsumer.func3"))
 }
 
 // Start starts a broker with the streams that tram sets up; s adjusts them.
