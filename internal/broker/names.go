@@ -91,13 +91,14 @@ func ParseStored(subject string) (StoredSubject, error) {
 	}, nil
 }
 
-// Subjects of LATER. A request of REQUESTS that is not due yet is planned there,
-// and the server publishes it as due at its time.
+// Plan is the subject of LATER under which a request of REQUESTS is kept that is
+// not due yet:
 //
 //	tram.later.plan.<partition>.<provider>.<account>.<class>.<kind>.<seq>
-//	tram.later.due.<partition>.<provider>.<account>.<class>.<kind>.<seq>
 func (s StoredSubject) Plan(seq uint64) string { return s.later("plan", seq) }
-func (s StoredSubject) Due(seq uint64) string  { return s.later("due", seq) }
+
+// Due is the one under which the server publishes it at its time.
+func (s StoredSubject) Due(seq uint64) string { return s.later("due", seq) }
 
 // PlanOrDue matches both.
 func (s StoredSubject) PlanOrDue(seq uint64) string { return s.later("*", seq) }

@@ -155,6 +155,8 @@ func (d *Dispatcher) Open(ctx context.Context, n int, epoch uint64) error {
 	d.opened[n] = p
 	d.mu.Unlock()
 	if err := p.keeper.keep(*d.limits.Load()); err != nil {
+		d.remove(n)
+		p.drop()
 		return fmt.Errorf("open partition %d: keep groups: %w", n, err)
 	}
 	for _, l := range p.all() { // an update may have come before it could be told

@@ -64,12 +64,12 @@ func TestARequestWaitsForItsTime(t *testing.T) {
 			t.Errorf("%s: got results %+v, want one that says when it is planned for", id, rs)
 		}
 	}
-	r.eventually(5*time.Second, func() string { return r.endedById(6) })
+	r.eventually(5*time.Second, func() string { return r.endedByID(6) })
 }
 
-// endedById says what is missing for n requests, known by their ids, to have
+// endedByID says what is missing for n requests, known by their ids, to have
 // ended as accepted once each.
-func (r *rig) endedById(n int) string {
+func (r *rig) endedByID(n int) string {
 	r.t.Helper()
 	ends := map[string]int{}
 	for _, rs := range r.results() {
@@ -117,7 +117,7 @@ func TestPlannedRequestsOutliveBrokerAndDispatcher(t *testing.T) {
 	r.b.Restart()
 	r.start(nil)
 	r.calledOnce(due, 20*time.Second)
-	r.eventually(5*time.Second, func() string { return r.endedById(len(due)) })
+	r.eventually(5*time.Second, func() string { return r.endedByID(len(due)) })
 }
 
 // What an owner that died has planned, and has not told, is planned.
@@ -134,7 +134,7 @@ func TestARequestIsPlannedOnce(t *testing.T) {
 		return ""
 	})
 	r.calledOnce(map[string]time.Time{"1": due}, 10*time.Second)
-	r.eventually(5*time.Second, func() string { return r.endedById(1) })
+	r.eventually(5*time.Second, func() string { return r.endedByID(1) })
 }
 
 // The same, found out only after it has come back.
@@ -155,7 +155,7 @@ func TestARequestThatHasComeBackIsCalledOnce(t *testing.T) {
 	})
 	r.start(nil)
 	r.calledOnce(map[string]time.Time{"1": due}, 10*time.Second)
-	r.eventually(5*time.Second, func() string { return r.endedById(1) })
+	r.eventually(5*time.Second, func() string { return r.endedByID(1) })
 	if rs := r.results()[seq]; len(rs) != 1 || !rs[0].Planned {
 		t.Errorf("got results %+v, want one that says planned", rs)
 	}
