@@ -36,6 +36,12 @@ func (p *progress) step() {
 	}
 }
 
+// at says that so many are done.
+func (p *progress) at(done int) {
+	p.done = done - 1
+	p.step()
+}
+
 // line shows how it stands after so long, over what it showed before.
 func (p *progress) line(took time.Duration) string {
 	const width = 30

@@ -97,7 +97,7 @@ func (d *diff) sortOut(ctx context.Context, read *broker.Reader) error {
 		default:
 			what = Missing
 		}
-		d.found.count(what, madeKinds[e.kind])
+		d.found.count(what, Kinds[e.kind])
 		all = append(all, Difference{What: what, ID: hex.EncodeToString(id[:]), Result: e.result, Event: e.stored})
 	}
 	for id, s := range d.stale {

@@ -53,8 +53,8 @@ func (s *Selection) window() broker.Window {
 	return w
 }
 
-// madeKinds are the kinds of events that results are made into.
-var madeKinds = []events.Kind{events.KindDelivery, events.KindStat, events.KindRecord, events.KindOutcome}
+// Kinds are the kinds of events that results are made into.
+var Kinds = []events.Kind{events.KindDelivery, events.KindStat, events.KindRecord, events.KindOutcome}
 
 // wants reports whether s chooses events of a kind.
 func (s *Selection) wants(k events.Kind) bool {
@@ -64,7 +64,7 @@ func (s *Selection) wants(k events.Kind) bool {
 // subjects match the events in EVENTS that s chooses.
 func (s *Selection) subjects() []string {
 	var all []string
-	for _, k := range madeKinds {
+	for _, k := range Kinds {
 		if s.wants(k) {
 			all = append(all, events.Subject{Kind: k, Provider: cmp.Or(s.Provider, "*"), Account: cmp.Or(s.Account, "*"), Last: "*"}.String())
 		}
