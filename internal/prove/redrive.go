@@ -96,7 +96,11 @@ func redrive(ctx context.Context, s *stage, plan redrivePlan) (report, error) {
 	if err != nil {
 		return nil, err
 	}
-	left, err := s.count(ctx, broker.Dead, ">")
+	left, err := s.refused(ctx)
+	if err != nil {
+		return nil, err
+	}
+	unknown, err := s.count(ctx, broker.Dead, "tram.dead.unknown.>")
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +115,7 @@ func redrive(ctx context.Context, s *stage, plan redrivePlan) (report, error) {
 	r.add("that never arrived", never, "0", never == 0)
 	r.add("that arrived more than once", more, "0", more == 0)
 	r.add("dead letters left", left, "0", left == 0)
+	r.note("calls that timed out, or whose dispatcher lost its lease: the machine is too busy", unknown)
 	before, with := f.merged(without), f.merged(during)
 	before.describe(&r)
 	with.describe(&r)
@@ -135,9 +140,14 @@ func (s *stage) bury(ctx context.Context, n int) error {
 		return err
 	}
 	return until(ctx, 10*time.Minute, "the dead letters", func() (bool, error) {
-		got, err := s.count(ctx, broker.Dead, "tram.dead.refused.>")
+		got, err := s.refused(ctx)
 		return got >= uint64(n), errors.Join(err, alive(s.running...))
 	})
+}
+
+// refused is how many of the dead letters are left that bury has made.
+func (s *stage) refused(ctx context.Context) (uint64, error) {
+	return s.count(ctx, broker.Dead, "tram.dead.refused.>")
 }
 
 const (
@@ -168,7 +178,7 @@ func (s *stage) redriveOn(ctx context.Context, plan redrivePlan, k int) (working
 	}
 	goal := uint64(plan.Letters - plan.Letters*(k+1)/(plan.Kills+1))
 	err = until(ctx, time.Hour, "the redrive", func() (bool, error) {
-		left, err := s.count(ctx, broker.Dead, ">")
+		left, err := s.refused(ctx)
 		return left <= goal, errors.Join(err, p.dead())
 	})
 	if err != nil {
