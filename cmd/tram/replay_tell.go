@@ -61,7 +61,7 @@ func (t *replayTold) line() error {
 
 // seen says what was among the results.
 func seen(s replay.Seen) string {
-	text := count(s.Results, "result") + " read"
+	parts := []string{count(s.Results, "result") + " read"}
 	for _, other := range []struct {
 		n     int
 		words string
@@ -71,10 +71,10 @@ func seen(s replay.Seen) string {
 		{s.Unconfigured, "of accounts that are not configured"},
 	} {
 		if other.n > 0 {
-			text += fmt.Sprintf(", %d %s", other.n, other.words)
+			parts = append(parts, fmt.Sprintf("%d %s", other.n, other.words))
 		}
 	}
-	return text
+	return strings.Join(parts, ", ")
 }
 
 // compare prints what differs. It fails if anything does.
