@@ -15,6 +15,7 @@ import (
 
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/sandbox"
+	"github.com/tramhq/tram/pkg/events"
 )
 
 type redrivePlan struct {
@@ -59,7 +60,8 @@ func redrive(ctx context.Context, s *stage, plan redrivePlan) (report, error) {
 	if _, err = s.start("collector"); err != nil {
 		return nil, err
 	}
-	if err := s.bury(ctx, plan.Letters); err != nil {
+	letters, err := s.bury(ctx, plan.Letters)
+	if err != nil {
 		return nil, err
 	}
 	mended := time.Now()
@@ -79,7 +81,7 @@ func redrive(ctx context.Context, s *stage, plan redrivePlan) (report, error) {
 		err = errors.Join(
 			f.stretch(without, func() error { return pause(ctx, plan.For) }),
 			f.stretch(during, func() error {
-				working, err := s.redriveOn(ctx, plan, k)
+				working, err := s.redriveOn(ctx, plan, letters, k)
 				if working {
 					caught++
 				}
@@ -91,8 +93,10 @@ func redrive(ctx context.Context, s *stage, plan redrivePlan) (report, error) {
 	if err != nil {
 		return nil, errors.Join(err, context.Cause(ctx))
 	}
-	total := int64(2*plan.Letters + len(f.published))
-	err = until(ctx, time.Minute, "the calls", func() (bool, error) { return s.sandbox.Stats().Calls >= total, alive(s.running[:3]...) })
+	err = until(ctx, 2*time.Minute, "the last end", func() (bool, error) {
+		open, err := s.open(ctx)
+		return open == 0, errors.Join(err, d.dead())
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -106,14 +110,15 @@ func redrive(ctx context.Context, s *stage, plan redrivePlan) (report, error) {
 	}
 
 	var r report
-	r.note("dead letters, accounts they are of", fmt.Sprintf("%d, %d", plan.Letters, buriedAccounts))
+	r.note("dead letters, accounts they are of", fmt.Sprintf("%d, %d", letters, buriedAccounts))
 	took := f.merged(during).lasted()
-	r.note("redriven in, per second", fmt.Sprintf("%s, %.0f", took.Round(time.Second), float64(plan.Letters)/took.Seconds()))
+	r.note("redriven in, per second", fmt.Sprintf("%s, %.0f", took.Round(time.Second), float64(letters)/took.Seconds()))
 	r.note("kills of the redriving process while it worked", caught)
-	never, once, more := f.arrivals(mended, plan.Letters)
-	r.add("sends that arrived once", once, strconv.Itoa(plan.Letters), once == plan.Letters)
-	r.add("that never arrived", never, "0", never == 0)
+	once, more := f.arrivals(mended, plan.Letters)
+	r.note("redriven sends that arrived once", once)
 	r.add("that arrived more than once", more, "0", more == 0)
+	never := letters - once - more
+	r.add("that never arrived", never, fmt.Sprintf("%d at most, which ended as unknown", unknown), never <= int(unknown))
 	r.add("dead letters left", left, "0", left == 0)
 	r.note("calls that timed out, or whose dispatcher lost its lease: the machine is too busy", unknown)
 	before, with := f.merged(without), f.merged(during)
@@ -126,23 +131,45 @@ func redrive(ctx context.Context, s *stage, plan redrivePlan) (report, error) {
 	return r, nil
 }
 
-// bury makes dead letters: a provider refuses n sends.
-func (s *stage) bury(ctx context.Context, n int) error {
+// bury makes dead letters: a provider refuses n sends. It returns how many there
+// are: on a machine that is too busy, some calls may time out instead.
+func (s *stage) bury(ctx context.Context, n int) (letters int, err error) {
 	fault, err := s.sandbox.AddFault(sandbox.Fault{Provider: "ahachat", Status: 400, Body: `{"success":false,"message":"the page is not published"}`})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer s.sandbox.RemoveFault(fault)
 	err = s.publish(ctx, buriedFrom, buriedFrom+n, 0, func(i int) (*nats.Msg, error) {
 		return encode(sendTo(buried(i%buriedAccounts), i))
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return until(ctx, 10*time.Minute, "the dead letters", func() (bool, error) {
-		got, err := s.refused(ctx)
-		return got >= uint64(n), errors.Join(err, alive(s.running...))
+	err = until(ctx, 10*time.Minute, "the dead letters", func() (bool, error) {
+		all, err := s.count(ctx, broker.Dead, ">")
+		return all >= uint64(n), errors.Join(err, alive(s.running...))
 	})
+	if err != nil {
+		return 0, err
+	}
+	refused, err := s.refused(ctx)
+	return int(refused), err
+}
+
+// open is how many requests have no final delivery yet.
+func (s *stage) open(ctx context.Context) (uint64, error) {
+	requests, err := s.count(ctx, broker.Requests, ">")
+	if err != nil {
+		return 0, err
+	}
+	for _, state := range []events.State{events.StateAccepted, events.StateFailed, events.StateUnknown} {
+		n, err := s.count(ctx, broker.Events, "tram.delivery.*.*."+string(state))
+		if err != nil {
+			return 0, err
+		}
+		requests -= n
+	}
+	return requests, nil
 }
 
 // refused is how many of the dead letters are left that bury has made.
@@ -158,7 +185,7 @@ const (
 // redriveOn redrives dead letters, or goes on with that, until part k of the
 // plan is done, and then kills the process that does it. It reports whether that
 // was still at work. The last part runs to its end.
-func (s *stage) redriveOn(ctx context.Context, plan redrivePlan, k int) (working bool, err error) {
+func (s *stage) redriveOn(ctx context.Context, plan redrivePlan, letters, k int) (working bool, err error) {
 	args := []string{"dead", "redrive", "--json", "-s", s.url()}
 	if k == 0 {
 		args = append(args, "--all", "--rate", strconv.FormatFloat(plan.Rate, 'f', -1, 64))
@@ -176,7 +203,7 @@ func (s *stage) redriveOn(ctx context.Context, plan redrivePlan, k int) (working
 		}
 		return false, nil
 	}
-	goal := uint64(plan.Letters - plan.Letters*(k+1)/(plan.Kills+1))
+	goal := uint64(letters - letters*(k+1)/(plan.Kills+1))
 	err = until(ctx, time.Hour, "the redrive", func() (bool, error) {
 		left, err := s.refused(ctx)
 		return left <= goal, errors.Join(err, p.dead())
@@ -214,9 +241,10 @@ func (f *flow) merged(what string) *stretch {
 
 func (s *stretch) lasted() time.Duration { return s.to.Sub(s.from) }
 
-// arrivals counts how often the sends that had died have arrived since.
-func (f *flow) arrivals(since time.Time, letters int) (never, once, more int) {
-	arrived := make([]int, letters)
+// arrivals counts how many of the sends that had died have arrived since, and
+// how many more than once. It sorts the others' calls into the stretches.
+func (f *flow) arrivals(since time.Time, sends int) (once, more int) {
+	arrived := make([]int, sends)
 	for _, c := range f.sandbox.Calls(sandbox.Filter{}) {
 		i, _ := strconv.Atoi(c.Recipient[2:]) // it is a phone number
 		if c.Provider == "ahachat" {
@@ -229,13 +257,11 @@ func (f *flow) arrivals(since time.Time, letters int) (never, once, more int) {
 	}
 	for _, n := range arrived {
 		switch {
-		case n == 0:
-			never++
 		case n == 1:
 			once++
-		default:
+		case n > 1:
 			more++
 		}
 	}
-	return never, once, more
+	return once, more
 }
