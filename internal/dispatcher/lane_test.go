@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -158,20 +159,23 @@ func TestRequestsThatGetTooOldEndAsExpired(t *testing.T) {
 
 func TestALaneHasMoreCallsUnderWayWhileThatHelps(t *testing.T) {
 	r := newRig(t)
+	var now, most atomic.Int64
 	r.desk.answer = func(int, call) (int, channels.Verdict) {
+		n := now.Add(1)
+		defer now.Add(-1)
+		for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+		}
 		time.Sleep(30 * time.Millisecond)
 		return 200, channels.Verdict{Class: channels.OK, Evidence: events.Strong}
 	}
-	d := r.dispatcher(r.b.Conn, func(c *Config) { c.Accounts[0].Concurrency = 8 })
-	r.run(d)
+	r.start(func(c *Config) { c.Accounts[0].Concurrency = 8 })
 	var seqs []uint64
 	for i := range 100 {
 		seqs = append(seqs, r.send("shop", events.Normal, fmt.Sprint("w", i), nil))
 	}
 	r.ends(seqs...)
-	lanes := d.Lanes()
-	if len(lanes) != 1 || lanes[0].Concurrency <= startConcurrency || lanes[0].MaxConcurrency != 8 {
-		t.Errorf("lanes are %+v, want one with more than %d calls at once and 8 at most", lanes, startConcurrency)
+	if n := most.Load(); n <= startConcurrency {
+		t.Errorf("%d calls at once at most, want more than %d", n, startConcurrency)
 	}
 }
 
@@ -197,11 +201,17 @@ func TestLanesThatHaveNothingToDoAreLeftAlone(t *testing.T) {
 			return ""
 		})
 	}
-	d.mu.Lock()
-	p := d.opened[broker.Partition("fake", "shop", r.partitions)]
-	d.mu.Unlock()
-	p.heed(laneKey{provider: "fake", account: "shop"}, control{Control: ledger.Control{Paused: true}, revision: 1})
-	if n := awake(); n != 1 {
-		t.Errorf("%d lanes awake after an operator has paused one, want 1", n)
-	}
+	r.eventually(10*time.Second, func() string {
+		d.mu.Lock()
+		p := d.opened[broker.Partition("fake", "shop", r.partitions)]
+		d.mu.Unlock()
+		if p == nil {
+			return "the partition has no owner"
+		}
+		p.heed(laneKey{provider: "fake", account: "shop"}, control{Control: ledger.Control{Paused: true}, revision: 1})
+		if n := awake(); n != 1 {
+			return fmt.Sprintf("%d lanes awake after an operator has paused one, want 1", n)
+		}
+		return ""
+	})
 }
