@@ -17,7 +17,8 @@ import (
 //
 //	package                      may import, beside the standard library
 //	cmd/...                      anything but nats-server
-//	internal/broker              pkg/, internal/, others' modules, nats-server
+//	internal/broker, brokertest  pkg/, internal/, others' modules, nats-server
+//	internal/prove               the same: it runs servers that die
 //	docs                         nothing
 //	internal/...                 docs, pkg/, internal/, others' modules, no provider
 //	pkg/channels/<provider>      pkg/channels, pkg/events
@@ -41,6 +42,8 @@ type rule struct {
 var table = []rule{
 	{packages: "cmd/...", imports: []string{"cmd/...", "internal/...", "pkg/...", "others"}},
 	{packages: "internal/broker", imports: []string{"internal/...", "pkg/channels", "pkg/events", "pkg/ratelimit", "others", "nats-server"}},
+	{packages: "internal/broker/brokertest", imports: []string{"internal/...", "others", "nats-server"}},
+	{packages: "internal/prove", imports: []string{"internal/...", "pkg/channels", "pkg/events", "others", "nats-server"}},
 	{packages: "docs"},
 	{packages: "internal/...", imports: []string{"docs", "internal/...", "pkg/channels", "pkg/channels/channelstest", "pkg/events", "pkg/ratelimit", "others"}},
 	{packages: "pkg/channels/*", imports: []string{"pkg/channels", "pkg/events"}},

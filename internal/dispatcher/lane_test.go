@@ -123,15 +123,6 @@ func TestSendsWithOneOrderKeyGoOutInOrder(t *testing.T) {
 	}
 }
 
-func TestNotBeforeIsRefusedRatherThanIgnored(t *testing.T) {
-	r := newRig(t)
-	r.start(nil)
-	got := r.ends(r.send("shop", events.Normal, "later", func(s *events.Send) { s.NotBeforeMS = time.Now().Add(time.Hour).UnixMilli() }))[0]
-	if got.State != events.StateRejected || !strings.Contains(got.Why.Detail, "not_before_ms") || len(r.desk.made()) > 0 {
-		t.Errorf("got %s: %s, %d calls", got.State, got.Why.Detail, len(r.desk.made()))
-	}
-}
-
 // Requests of an account that cannot be called end before they would leave the
 // stream, those that were read and those that were not.
 func TestRequestsThatGetTooOldEndAsExpired(t *testing.T) {
