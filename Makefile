@@ -9,7 +9,7 @@ FUZZTIME ?= 5s
 STATICCHECK := go tool -modfile=tools/go.mod staticcheck
 
 .PHONY: check fmt vet fix staticcheck test fuzz node build up demo clean \
-	prove-crash prove-cluster prove-malformed prove-limits prove-fairness prove-throttle prove-idle prove-handover prove-classes prove-redrive prove-poison soak
+	prove-crash prove-cluster prove-malformed prove-limits prove-fairness prove-throttle prove-idle prove-handover prove-classes prove-redrive prove-poison prove-replay soak
 
 check: fmt vet fix staticcheck test fuzz node ## everything that must hold before a merge
 
@@ -76,6 +76,9 @@ prove-redrive: # 100,000 dead letters published anew, by a process that is kille
 
 prove-poison: # one bad request in a hundred
 	go run ./internal/prove poison
+
+prove-replay: # the events of a million results made again, byte for byte
+	go run ./internal/prove replay
 
 LENGTH ?= 10m
 

@@ -142,6 +142,13 @@ func main() {
 		run = func() (report, error) {
 			return onStage(ctx, plan.scene(*seed), func(s *stage) (report, error) { return redrive(ctx, s, plan) })
 		}
+	case "replay":
+		plan := replayPlan{Speed: 50_000}
+		flags.IntVar(&plan.Results, "results", 1_000_000, "whose events are made again")
+		flags.IntVar(&plan.Kills, "kills", 5, "of a process that makes them")
+		run = func() (report, error) {
+			return onStage(ctx, plan.scene(*seed), func(s *stage) (report, error) { return replay(ctx, s, plan) })
+		}
 	case "schedule":
 		var plan schedulePlan
 		flags.IntVar(&plan.Sends, "sends", 100_000, "that are due later")
@@ -171,7 +178,7 @@ func main() {
 }
 
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: prove crash|cluster|malformed|limits|fairness|throttle|idle|handover|classes|redrive|poison|soak [flags]")
+	fmt.Fprintln(os.Stderr, "usage: prove crash|cluster|malformed|limits|fairness|throttle|idle|handover|classes|redrive|poison|replay|soak [flags]")
 	os.Exit(2)
 }
 

@@ -61,6 +61,11 @@ func TestASoakTakesNoMoreWithTime(t *testing.T) {
 	play(t, plan.scene(1), func(ctx context.Context, s *stage) (report, error) { return soak(ctx, s, plan) })
 }
 
+func TestEventsAreMadeAgain(t *testing.T) {
+	plan := replayPlan{Results: 5000, Kills: 1}
+	play(t, plan.scene(1), func(ctx context.Context, s *stage) (report, error) { return replay(ctx, s, plan) })
+}
+
 func play(t *testing.T, c scene, proof func(context.Context, *stage) (report, error)) {
 	t.Helper()
 	check(t, func() (report, error) {

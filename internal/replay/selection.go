@@ -61,13 +61,22 @@ func (s *Selection) wants(k events.Kind) bool {
 	return len(s.Kinds) == 0 || slices.Contains(s.Kinds, k)
 }
 
-// subjects match the events in EVENTS that s chooses.
+// subjects match the events in EVENTS that s chooses, and perhaps others. One
+// filter costs the server less than several.
 func (s *Selection) subjects() []string {
-	var all []string
-	for _, k := range Kinds {
-		if s.wants(k) {
-			all = append(all, events.Subject{Kind: k, Provider: cmp.Or(s.Provider, "*"), Account: cmp.Or(s.Account, "*"), Last: "*"}.String())
+	if len(s.Kinds) == 0 {
+		if s.Provider+s.Account == "" {
+			return nil
 		}
+		return []string{s.subject("*")}
+	}
+	var all []string
+	for _, k := range s.Kinds {
+		all = append(all, s.subject(k))
 	}
 	return all
+}
+
+func (s *Selection) subject(k events.Kind) string {
+	return events.Subject{Kind: k, Provider: cmp.Or(s.Provider, "*"), Account: cmp.Or(s.Account, "*"), Last: "*"}.String()
 }
