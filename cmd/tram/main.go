@@ -51,7 +51,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		SilenceErrors: true,
 	}
 	root.AddCommand(upCommand(), setupCommand(), sendCommand(), reportCommand(), commandCommand(), tailCommand(),
-		statusCommand(), laneCommand(), deadCommand(), replayCommand(), configCommand(), versionCommand())
+		statusCommand(), laneCommand(), deadCommand(), replayCommand(), exportCommand(), importCommand(), configCommand(), versionCommand())
 	noteStart(root, &started)
 	root.SetArgs(args)
 	root.SetIn(stdin)

@@ -150,7 +150,7 @@ func (s *shopfloor) report() {
 	}
 }
 
-var block = regexp.MustCompile("(?ms)^```(sh|sh interrupted|go|js)\n(.*?)^```$")
+var block = regexp.MustCompile("(?ms)^```(sh|sh interrupted|sh elsewhere|go|js)\n(.*?)^```$")
 
 // TestReplay_walkThrough does what docs/replay.md says, from its first line to
 // its last.
@@ -167,6 +167,7 @@ func TestReplay_walkThrough(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newShopfloor(t)
+	elsewhere := brokertest.StartEmpty(t)
 	var said strings.Builder
 	ran := 0
 	for _, b := range block.FindAllStringSubmatch(string(page), -1) {
@@ -182,6 +183,9 @@ func TestReplay_walkThrough(t *testing.T) {
 		}
 		for line := range strings.Lines(b[2]) {
 			ran++
+			if b[1] == "sh elsewhere" {
+				line = "NATS_URL=" + elsewhere.URL + " " + line
+			}
 			out, err := s.shell(strings.Replace(line, "node again.mjs", "node "+filepath.Join(scripts, "again.mjs"), 1))
 			if err != nil {
 				t.Fatalf("%s%v\n%s", line, err, out)
@@ -192,10 +196,10 @@ func TestReplay_walkThrough(t *testing.T) {
 			}
 		}
 	}
-	if ran < 9 {
+	if ran < 14 {
 		t.Errorf("%d commands were run", ran)
 	}
-	contains(t, "the walk-through", said.String(), `value: stored "500", made "5"`, "changed  stat      1", "momo-sent", "cleaned momo-sent")
+	contains(t, "the walk-through", said.String(), `value: stored "500", made "5"`, "changed  stat      1", "momo-sent", "cleaned momo-sent", "1 row imported")
 	for _, id := range []string{"events.jsonl", "all.jsonl"} {
 		data, err := os.ReadFile(filepath.Join(s.dir, id))
 		if err != nil || strings.Count(string(data), "\n") != len(s.ids) {

@@ -38,6 +38,16 @@ func Encode(tree any) ([]byte, error) {
 // records and JSON inside of it. Numbers that are no text stay.
 func (m *Masker) Tree(record any) any { return m.field("", record) }
 
+// Body masks the body of a stored message, whatever it is.
+func (m *Masker) Body(data []byte) []byte {
+	if tree, err := Decode(data); err == nil {
+		if masked, err := Encode(m.Tree(tree)); err == nil {
+			return masked
+		}
+	}
+	return m.foreign(data)
+}
+
 func (m *Masker) field(path string, v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -58,11 +68,7 @@ func (m *Masker) field(path string, v any) any {
 		return m.Text(v)
 	case []byte:
 		if path == "request.data" {
-			if body, err := Decode(v); err == nil {
-				if masked, err := Encode(m.Tree(body)); err == nil {
-					return masked
-				}
-			}
+			return m.Body(v)
 		}
 		return m.foreign(v)
 	}
