@@ -234,8 +234,8 @@ func (r *rig) leaks() map[string]string {
 			}
 		}
 	}
-	// What people have decided, nobody has here.
-	maybeEmpty := []string{broker.Dead, "KV_" + broker.DecisionsBucket, broker.ControlStream}
+	// What people have decided, or put off, nobody has here.
+	maybeEmpty := []string{broker.Dead, broker.Later, "KV_" + broker.DecisionsBucket, "KV_" + broker.JobsBucket, broker.ControlStream}
 	seen := 0
 	streams := r.JS.ListStreams(r.t.Context())
 	for info := range streams.Info() {
@@ -246,8 +246,8 @@ func (r *rig) leaks() map[string]string {
 		r.scan(info, look)
 	}
 	r.must(streams.Err())
-	if seen != 10 {
-		r.t.Errorf("searched %d streams, want five and five buckets", seen)
+	if seen != 12 {
+		r.t.Errorf("searched %d streams, want six and six buckets", seen)
 	}
 	look("the logs", r.logs.bytes())
 	return found
