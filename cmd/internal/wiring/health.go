@@ -20,7 +20,7 @@ func Reachable(js jetstream.JetStream) ops.Check {
 		if !js.Conn().IsConnected() {
 			return errNotConnected
 		}
-		for _, name := range []string{broker.Requests, broker.Intents, broker.Results, broker.Events, broker.Dead} {
+		for _, name := range []string{broker.Requests, broker.Later, broker.Intents, broker.Results, broker.Events, broker.Dead} {
 			_, err := js.Stream(ctx, name)
 			if errors.Is(err, jetstream.ErrStreamNotFound) {
 				return fmt.Errorf("there is no stream %s: create it with `tram setup`", name)
