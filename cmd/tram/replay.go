@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -18,16 +19,17 @@ import (
 func replayCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "replay",
-		Short: "Make the events of stored results again, without calling a provider",
+		Short: "Make events again from what is stored, or send requests again",
 		Long: `Make the events of stored results again, without calling a provider: into a
-stream of its own, into the live one, or to compare them with what is stored.
+stream of its own, into the live one, or to compare them with what is stored. Or
+publish requests again that have ended, which calls providers again.
 docs/replay.md says more.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return usage("say what to do: %s", strings.Join(subcommands(cmd), ", "))
 		},
 	}
-	cmd.AddCommand(replayEventsCommand(), replayListCommand(), replayCleanCommand())
+	cmd.AddCommand(replayEventsCommand(), replayRequestsCommand(), replayListCommand(), replayCleanCommand())
 	return cmd
 }
 
@@ -93,6 +95,20 @@ func past(flag, text string) (time.Time, error) {
 		return time.Time{}, usage("--%s must be a time such as 2026-11-21T08:00:00+07:00, or a duration such as 24h", flag)
 	}
 	return at, nil
+}
+
+// goesOn reports whether the flags allow to go on with j: those that choose, of
+// which the command has others, say what j knows already.
+func goesOn(cmd *cobra.Command, j *replay.Job, others ...string) error {
+	if !j.Ended.IsZero() {
+		return fmt.Errorf("the replay %s was done at %s: give another name, or remove it with tram replay clean %[1]s", j.Name, j.Ended.Local().Format(time.DateTime))
+	}
+	for _, other := range slices.Concat(windowNames, others) {
+		if cmd.Flags().Changed(other) {
+			return usage("--job %s goes on with what was asked for: leave --%s out", j.Name, other)
+		}
+	}
+	return nil
 }
 
 // openReplays returns the replays of the broker. The caller closes the client.

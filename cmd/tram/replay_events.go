@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -109,7 +108,7 @@ func (f *replayEventsFlags) run(cmd *cobra.Command) error {
 			if err != nil {
 				return err
 			}
-			return f.carryOut(cmd, jobs, j, maker)
+			return carryOut(cmd, jobs, j, maker, f.printJSON, "tram replay events")
 		}
 	}
 	s, err := f.choose(cmd.Context(), c)
@@ -130,7 +129,7 @@ func (f *replayEventsFlags) run(cmd *cobra.Command) error {
 	if err := jobs.New(cmd.Context(), j); err != nil {
 		return err
 	}
-	return f.carryOut(cmd, jobs, j, maker)
+	return carryOut(cmd, jobs, j, maker, f.printJSON, "tram replay events")
 }
 
 // maker knows the accounts of the configuration.
@@ -148,13 +147,8 @@ func (f *replayEventsFlags) maker() (*replay.Maker, error) {
 
 // goOn reports whether the flags allow to go on with j.
 func (f *replayEventsFlags) goOn(cmd *cobra.Command, j *replay.Job) error {
-	if !j.Ended.IsZero() {
-		return fmt.Errorf("the replay %s was done at %s: give another name, or remove it with tram replay clean %[1]s", j.Name, j.Ended.Local().Format(time.DateTime))
-	}
-	for _, other := range slices.Concat(windowNames, []string{"kind", "live", "keep"}) {
-		if cmd.Flags().Changed(other) {
-			return usage("--job %s goes on with what was asked for: leave --%s out", j.Name, other)
-		}
+	if err := goesOn(cmd, j, "kind", "live", "keep"); err != nil {
+		return err
 	}
 	if cmd.Flags().Changed("rate") {
 		j.Rate = f.rate

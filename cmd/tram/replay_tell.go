@@ -13,20 +13,26 @@ import (
 	"github.com/tramhq/tram/internal/replay"
 )
 
-// carryOut runs a job, and tells how it goes.
-func (f *replayEventsFlags) carryOut(cmd *cobra.Command, jobs *replay.Jobs, j *replay.Job, maker *replay.Maker) error {
+// carryOut runs a job, and tells how it goes. The command goes on with it after
+// an interruption.
+func carryOut(cmd *cobra.Command, jobs *replay.Jobs, j *replay.Job, work replay.Work, printJSON bool, command string) error {
 	out := cmd.OutOrStdout()
-	fmt.Fprintf(cmd.ErrOrStderr(), "replay %s of results %d to %d into %s; should it be interrupted: tram replay events --job %[1]s\n", j.Name, j.Done+1, j.To, j.Target)
-	t := &replayTold{out: out, json: f.printJSON, bar: newProgress(out, int(j.To-j.Done), f.printJSON), job: j, from: j.Done, told: time.Now(), began: time.Now()}
-	err := jobs.Run(cmd.Context(), j, maker, t.tell)
+	command += " --job " + j.Name
+	fmt.Fprintf(cmd.ErrOrStderr(), "replay %s of results %d to %d into %s; should it be interrupted: %s\n", j.Name, j.Done+1, j.To, j.Target, command)
+	t := &replayTold{out: out, json: printJSON, bar: newProgress(out, int(j.To-j.Done), printJSON), job: j, from: j.Done, told: time.Now(), began: time.Now()}
+	err := jobs.Run(cmd.Context(), j, work, t.tell)
 	t.bar.end()
 	if err != nil {
-		return fmt.Errorf("after result %d: %w: go on with tram replay events --job %s", j.Done, err, j.Name)
+		return fmt.Errorf("after result %d: %w: go on with %s", j.Done, err, command)
 	}
-	if f.printJSON {
+	if printJSON {
 		return t.line()
 	}
-	_, err = fmt.Fprintf(out, "%s published to %s: %s\n", count(j.Published, "event"), j.Target, seen(j.Seen))
+	thing := "event"
+	if j.Resend != nil {
+		thing = "request"
+	}
+	_, err = fmt.Fprintf(out, "%s published to %s: %s\n", count(j.Published, thing), j.Target, seen(j.Seen))
 	return err
 }
 
@@ -68,6 +74,7 @@ func seen(s replay.Seen) string {
 	}{
 		{s.Unreadable, "that are none"},
 		{s.Untold, "that could not be told in full"},
+		{s.Refused, "that would be refused again"},
 		{s.Unconfigured, "of accounts that are not configured"},
 	} {
 		if other.n > 0 {

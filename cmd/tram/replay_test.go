@@ -65,6 +65,13 @@ func newShopfloor(t *testing.T) *shopfloor {
 	if err := os.WriteFile(filepath.Join(s.dir, "tram.yaml"), []byte(momoConfig), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	takes, err := momo.New().Contract(&channels.Account{Provider: "momo", Name: "shop", Settings: map[string]string{"business_page_id": "130035"}})
+	if err == nil {
+		err = events.PutContract(t.Context(), s.JS, takes)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.report()
 	c, err := collector.New(collector.Config{JS: s.JS, Providers: []channels.Provider{hundredfold{momo.New()}}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -196,10 +203,11 @@ func TestReplay_walkThrough(t *testing.T) {
 			}
 		}
 	}
-	if ran < 14 {
+	if ran < 16 {
 		t.Errorf("%d commands were run", ran)
 	}
-	contains(t, "the walk-through", said.String(), `value: stored "500", made "5"`, "changed  stat      1", "momo-sent", "cleaned momo-sent", "1 row imported")
+	contains(t, "the walk-through", said.String(), `value: stored "500", made "5"`, "changed  stat      1", "momo-sent", "cleaned momo-sent", "1 row imported",
+		"1 request to send again: 1 report to 0 recipients, for 1 account", "1 request published to TRAM_REQUESTS: 1 result read")
 	for _, id := range []string{"events.jsonl", "all.jsonl"} {
 		data, err := os.ReadFile(filepath.Join(s.dir, id))
 		if err != nil || strings.Count(string(data), "\n") != len(s.ids) {
@@ -256,7 +264,7 @@ func TestReplay_refuses(t *testing.T) {
 		code int
 		says string
 	}{
-		{"nothing said", "", 2, "say what to do: clean, events, list"},
+		{"nothing said", "", 2, "say what to do: clean, events, list, requests"},
 		{"bad kind", "events --kind lane", 2, "must be delivery, stat, record or outcome"},
 		{"bad name", "events --job a.b", 2, "must be 1 to 64 of the characters"},
 		{"bad time", "events --from yesterday", 2, "--from must be a time such as"},

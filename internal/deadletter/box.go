@@ -24,7 +24,6 @@ type Box struct {
 	read       *broker.Reader
 	dead       jetstream.Stream
 	decisions  jetstream.KeyValue
-	directory  *events.Directory
 	partitions int
 
 	// abandoned is the age from which on a decision is not being carried out by
@@ -41,7 +40,7 @@ type Box struct {
 // Open returns the box of the relay that js leads to. The error wraps
 // [events.ErrNotSetUp] if its streams are not there.
 func Open(ctx context.Context, js jetstream.JetStream) (*Box, error) {
-	b := &Box{js: js, read: broker.NewReader(js), directory: events.NewDirectory(js), abandoned: abandonedAfter, patience: maxPatience}
+	b := &Box{js: js, read: broker.NewReader(js), abandoned: abandonedAfter, patience: maxPatience}
 	var err error
 	if b.dead, err = js.Stream(ctx, broker.Dead); err == nil {
 		b.decisions, err = js.KeyValue(ctx, broker.DecisionsBucket)

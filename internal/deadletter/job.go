@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tramhq/tram/internal/ledger"
+	"github.com/tramhq/tram/internal/renew"
 	"github.com/tramhq/tram/pkg/events"
 )
 
@@ -143,5 +144,5 @@ func (j *Job) upTo() uint64 {
 }
 
 func (b *Box) checker(j *Job) *checker {
-	return &checker{box: b, unknown: j.Unknown, contracts: map[[2]string]contract{}}
+	return &checker{unknown: j.Unknown, contracts: renew.NewContracts(b.js, b.patience)}
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/renew"
 	"github.com/tramhq/tram/pkg/events"
 )
 
@@ -141,7 +142,7 @@ func (r *redrive) work(ctx context.Context, l *Letter, after uint64) error {
 	begun := time.Now()
 	held, err := r.decide(ctx, l, Decision{
 		Action: Redriven, AtMS: begun.UnixMilli(), Run: r.run, After: after,
-		NewID: newID(l), Class: r.job.Class, ExpiresMS: expiry(l, begun, r.job.ExpiresIn),
+		NewID: newID(l), Class: r.job.Class, ExpiresMS: renew.Expiry(l.Event, begun, r.job.ExpiresIn),
 	})
 	if err != nil {
 		return err
@@ -159,7 +160,7 @@ func (r *redrive) work(ctx context.Context, l *Letter, after uint64) error {
 
 // publish publishes what was decided, and removes the letter when it is stored.
 func (r *redrive) publish(ctx context.Context, d decided) error {
-	m, err := renew(d.Letter, &d.Decision)
+	m, err := again(d.Letter, &d.Decision)
 	if err != nil {
 		return err
 	}

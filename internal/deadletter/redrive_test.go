@@ -138,7 +138,7 @@ func TestRedriveGoesOnAfterADeath(t *testing.T) {
 		return decided{l, d}
 	}
 	publish := func(d decided) {
-		m, err := renew(d.Letter, &d.Decision)
+		m, err := again(d.Letter, &d.Decision)
 		if err != nil {
 			t.Fatal(err)
 		}

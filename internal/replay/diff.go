@@ -124,7 +124,7 @@ func (d *diff) makeAll(ctx context.Context, read *broker.Reader) (since time.Tim
 		return since, err
 	}
 	err = pipeline(ctx, read, w, func(b *batch) {
-		d.Maker.fill(b, &d.Choose)
+		d.Maker.make(b, &d.Choose)
 		d.sumUp(b)
 	}, func(b *batch) error {
 		if since.IsZero() {

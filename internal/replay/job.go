@@ -24,6 +24,9 @@ type Job struct {
 	Target    string    `json:"target"`         // the stream that it publishes to
 	Rate      float64   `json:"rate,omitempty"` // of messages per second; 0 is as fast as it goes
 
+	// Resend is set on a job that sends requests again; one without makes events.
+	Resend *Resend `json:"resend,omitempty"`
+
 	// Unconfigured lets answers be read without the settings of their accounts.
 	Unconfigured bool `json:"unconfigured,omitempty"`
 

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"cmp"
+	"context"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -33,8 +34,17 @@ func NewMaker(providers []channels.Provider, accounts []*channels.Account) *Make
 	return m
 }
 
-// fill makes the events of a batch that s chooses.
-func (mk *Maker) fill(b *batch, s *Selection) {
+// A Work is what a job does with results: a [*Maker] or a [*Resender].
+type Work interface {
+	// fill makes the messages that j publishes of a batch. It is called by
+	// several goroutines.
+	fill(ctx context.Context, b *batch, j *Job)
+}
+
+func (mk *Maker) fill(_ context.Context, b *batch, j *Job) { mk.make(b, &j.Selection) }
+
+// make makes the events of a batch that s chooses.
+func (mk *Maker) make(b *batch, s *Selection) {
 	b.made = make([][]*nats.Msg, len(b.results))
 	for i, m := range b.results {
 		b.made[i] = mk.events(m, s, b)

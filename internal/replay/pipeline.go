@@ -17,6 +17,7 @@ type batch struct {
 	pages   []page
 	sums    []sum
 	seen    Seen
+	err     error // it could not be made
 
 	unconfigured string // the first account whose answers were read without its settings
 
@@ -40,6 +41,7 @@ type Seen struct {
 	Results      int `json:"results"`                // that were read
 	Unreadable   int `json:"unreadable,omitempty"`   // of them, that are none
 	Untold       int `json:"untold,omitempty"`       // whose events could not all be made
+	Refused      int `json:"refused,omitempty"`      // requests that are not sent again
 	Unconfigured int `json:"unconfigured,omitempty"` // answers that were read without the settings of their accounts
 }
 
@@ -47,6 +49,7 @@ func (s *Seen) add(o Seen) {
 	s.Results += o.Results
 	s.Unreadable += o.Unreadable
 	s.Untold += o.Untold
+	s.Refused += o.Refused
 	s.Unconfigured += o.Unconfigured
 }
 

@@ -32,13 +32,16 @@ var ErrUnconfigured = errors.New("its settings are not known, such as its time z
 // Run carries j out from where it stands, and calls tell after each batch of
 // results that is done. After an error, or when the process dies, j can be
 // carried out again, by any process: nothing is published twice.
-func (jobs *Jobs) Run(ctx context.Context, j *Job, mk *Maker, tell func(*Job)) error {
+func (jobs *Jobs) Run(ctx context.Context, j *Job, work Work, tell func(*Job)) error {
+	if _, resends := work.(*Resender); resends != (j.Resend != nil) {
+		return fmt.Errorf("replay %s: %w", j.Name, ErrOtherWork)
+	}
 	js, err := jetstream.New(jobs.js.Conn(), jetstream.WithPublishAsyncMaxPending(maxPending+2), jetstream.WithPublishAsyncTimeout(ackTimeout))
 	if err != nil {
 		return fmt.Errorf("replay: %w", err)
 	}
 	defer js.CleanupPublisher()
-	r := &run{Jobs: jobs, job: j, maker: mk, js: js, tell: tell, sent: make(chan publication, maxPending)}
+	r := &run{Jobs: jobs, job: j, work: work, js: js, tell: tell, sent: make(chan publication, maxPending)}
 	if j.Rate > 0 {
 		r.limiter = rate.NewLimiter(rate.Limit(j.Rate), max(1, int(j.Rate/10)))
 	}
@@ -81,7 +84,7 @@ func (j *Job) mark() string { return "replay/" + j.Name + "/" }
 type run struct {
 	*Jobs
 	job     *Job
-	maker   *Maker
+	work    Work
 	js      jetstream.JetStream
 	tell    func(*Job)
 	limiter *rate.Limiter // or nil
@@ -115,7 +118,7 @@ func (r *run) all(ctx context.Context) error {
 		stop(err) // ends the rest, if it is not at its end
 		settled <- err
 	}()
-	err := pipeline(working, r.read, w, func(b *batch) { r.maker.fill(b, &r.job.Selection) }, func(b *batch) error { return r.publish(working, b) })
+	err := pipeline(working, r.read, w, func(b *batch) { r.work.fill(working, b, r.job) }, func(b *batch) error { return r.publish(working, b) })
 	close(r.sent)
 	if end := <-settled; end != nil {
 		return end
@@ -124,6 +127,9 @@ func (r *run) all(ctx context.Context) error {
 }
 
 func (r *run) publish(ctx context.Context, b *batch) error {
+	if b.err != nil {
+		return b.err
+	}
 	if b.unconfigured != "" && !r.job.Unconfigured {
 		return fmt.Errorf("replay answers of %s: %w", b.unconfigured, ErrUnconfigured)
 	}
