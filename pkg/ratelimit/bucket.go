@@ -37,10 +37,14 @@ func (b *bucket) rate(pace float64) rate.Limit {
 	return rate.Limit(pace * steady / (b.Per + b.margin).Seconds())
 }
 
-// drain empties the bucket as of the given time, unless it has taken since.
+// drain empties the bucket as of the given time, unless it has taken since. What
+// it owes then, because its burst has become smaller, it goes on to owe.
 func (b *bucket) drain(at time.Time) {
-	if at.After(b.at) {
-		b.at = at
+	if !at.After(b.at) {
+		return
+	}
+	b.at = at
+	if b.tokens.TokensAt(at) > 0 {
 		fresh := rate.NewLimiter(b.tokens.Limit(), b.tokens.Burst())
 		fresh.ReserveN(at, fresh.Burst())
 		b.tokens = fresh

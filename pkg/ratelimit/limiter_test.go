@@ -264,6 +264,37 @@ func TestCancelledWaitTakesNothing(t *testing.T) {
 	})
 }
 
+// A smaller burst makes the rate higher, and the larger one may just have
+// passed. A cool-down must not forgive that.
+func TestCooldownAfterASmallerBurstForgivesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		large := Window{Limit: 60, Per: time.Second, Burst: 30}
+		l := New(limits(large))
+		time.Sleep(2 * time.Second) // until the burst is there
+		passed := 0
+		for l.Take(time.Now(), 1) {
+			passed++
+		}
+		if err := l.Update(limits(PerSecond(60))); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond)
+		l.Cooldown(time.Now())
+		for end := time.Now().Add(990 * time.Millisecond); ; passed++ {
+			time.Sleep(l.Delay(time.Now(), 1))
+			if time.Now().After(end) {
+				break
+			}
+			if !l.Take(time.Now(), 1) {
+				t.Fatal("Take refuses what Delay lets pass")
+			}
+		}
+		if passed > 60 {
+			t.Errorf("%d in a second, want 60 at most", passed)
+		}
+	})
+}
+
 func TestCostThatCanNeverPass(t *testing.T) {
 	l := New(limits(Window{Limit: 10, Per: time.Second, Burst: 3}))
 	for _, cost := range []int{-1, 0, 4} {
