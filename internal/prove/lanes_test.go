@@ -10,7 +10,7 @@ import (
 )
 
 func TestRefusedAndUnreachableProvidersAreLeftAlone(t *testing.T) {
-	t.Parallel() // most of it is waiting
+	t.Parallel()
 	plan := throttlePlan{
 		Told: 4 * time.Second, Flow: time.Second, Down: 7 * time.Second, Probe: 2 * time.Second,
 		Words: sandbox.Fault{Status: http.StatusNotFound, Body: `{"code": "errors", "message": "Domain incorrect too many times, retry after 2 seconds"}`},
@@ -22,13 +22,13 @@ func TestRefusedAndUnreachableProvidersAreLeftAlone(t *testing.T) {
 }
 
 func TestHandOversUnderLoadLoseAndDoubleNothing(t *testing.T) {
-	t.Parallel() // most of it is waiting
+	t.Parallel()
 	plan := handoverPlan{Changes: 2, Fleet: 2, Accounts: 20, Rate: 100, Gap: 500 * time.Millisecond}
 	play(t, plan.scene(1), func(ctx context.Context, s *stage) (report, error) { return handover(ctx, s, plan) })
 }
 
 func TestIdleAccountsCostNothing(t *testing.T) {
-	t.Parallel() // most of it is waiting
+	t.Parallel()
 	// How much of a core is for `prove idle`: here other tests have the processors.
 	plan := idlePlan{Accounts: 500, For: 2 * time.Second, Memory: 100 << 20, CPU: 1}
 	play(t, plan.scene(1), func(ctx context.Context, s *stage) (report, error) { return idle(ctx, s, plan) })

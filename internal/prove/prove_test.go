@@ -26,19 +26,23 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// Short runs of what `make prove-…` does at length.
+// Short runs of what `make prove-…` does at length. Those that wait or whose
+// verdict does not depend on the time run side by side.
 
 func TestWhoeverDiesNothingIsLostOrDoubled(t *testing.T) {
+	t.Parallel()
 	plan := crashPlan{Kills: 1, Faults: 1, Rate: 150, Quickly: true}
 	check(t, func() (report, error) { return crash(t.Context(), 1, plan) })
 }
 
 func TestAClusterLosesALeaderAndADispatcher(t *testing.T) {
+	t.Parallel()
 	plan := clusterPlan{Seed: 1, Times: 1, Rate: 50, Quickly: true}
 	play(t, plan.scene(), func(ctx context.Context, s *stage) (report, error) { return proveCluster(ctx, s, plan) })
 }
 
 func TestHostileBodiesBecomeDeadLetters(t *testing.T) {
+	t.Parallel()
 	play(t, scene{Seed: 1}, func(ctx context.Context, s *stage) (report, error) {
 		return malformed(ctx, s, 5000)
 	})
@@ -47,13 +51,14 @@ func TestHostileBodiesBecomeDeadLetters(t *testing.T) {
 func TestDispatchersThatComeAndGoHoldTheLimits(t *testing.T) {
 	// That a limit is used is for `prove limits`: here other tests have the
 	// processors. That none is exceeded holds on any machine.
-	plan := limitsPlan{Fleet: 2, For: 10 * time.Second, Change: 4 * time.Second, Use: 0.5}
+	plan := limitsPlan{Fleet: 2, For: 8 * time.Second, Change: 4 * time.Second, Use: 0.5}
 	play(t, plan.scene(1), func(ctx context.Context, s *stage) (report, error) {
 		return limits(ctx, s, plan)
 	})
 }
 
 func TestASoakTakesNoMoreWithTime(t *testing.T) {
+	t.Parallel()
 	plan := soakPlan{
 		Length: 8 * time.Second, Every: time.Second, Change: 2 * time.Second, Join: 3 * time.Second,
 		Rate: 100, Table: t.Output(),
@@ -62,6 +67,7 @@ func TestASoakTakesNoMoreWithTime(t *testing.T) {
 }
 
 func TestEventsAreMadeAgain(t *testing.T) {
+	t.Parallel()
 	plan := replayPlan{Results: 5000, Kills: 1}
 	play(t, plan.scene(1), func(ctx context.Context, s *stage) (report, error) { return replay(ctx, s, plan) })
 }
