@@ -87,7 +87,7 @@ func (s *scan) run(ctx context.Context) error {
 	}
 	defer s.remove(cons)
 	if cons.CachedInfo().NumPending == 0 {
-		return nil
+		return s.over(ctx)
 	}
 	all, err := cons.Messages(jetstream.PullMaxMessagesWithBytesLimit(scanMessages, max(scanBytes, 2*int(s.nc.MaxPayload()))))
 	if err != nil {
@@ -101,7 +101,7 @@ func (s *scan) run(ctx context.Context) error {
 		cancel()
 		switch {
 		case errors.Is(err, errScanned):
-			return nil
+			return s.over(ctx)
 		case err == nil:
 			continue
 		case s.failed != nil || !silent:
@@ -109,10 +109,38 @@ func (s *scan) run(ctx context.Context) error {
 		}
 		// What was left may have grown too old since.
 		info, err := cons.Info(ctx)
-		if err != nil || info.NumPending == 0 && info.Delivered.Stream < s.window.From {
+		if err != nil {
+			return err
+		}
+		if info.NumPending == 0 && info.Delivered.Stream < s.window.From {
+			return s.over(ctx)
+		}
+	}
+}
+
+// errBehind says that the consumer's replica has not got all that the leader has.
+var errBehind = errors.New("a replica is behind its leader")
+
+// over returns nil if nothing of the window is left, as the stream's leader
+// knows it.
+func (s *scan) over(ctx context.Context) error {
+	if s.window.From > s.window.To {
+		return nil
+	}
+	filters := s.window.Subjects
+	if len(filters) == 0 {
+		filters = []string{">"}
+	}
+	for _, filter := range filters {
+		m, err := s.next(ctx, s.stream, filter, s.window.From)
+		if err == nil && m.Seq <= s.window.To {
+			return errBehind
+		}
+		if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 			return err
 		}
 	}
+	return nil
 }
 
 // remove ends a consumer now rather than when the server misses it.
