@@ -25,8 +25,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Ops is the health and the metrics of one process. They are kept whether or
-// not anybody can look at them.
+// Ops is the health and the metrics of one process.
 type Ops struct {
 	*Health
 	*Metrics

@@ -109,8 +109,12 @@ func RunDispatcher(ctx context.Context, p Process) error {
 	}
 	defer client.Close()
 	metrics := p.Ops.Dispatcher()
+	var observer dispatcher.Observer
+	if p.Ops.URL() != "" { // else nobody can look, and thousands of accounts cost as many counters
+		observer = metrics
+	}
 	d, err := dispatcher.New(dispatcher.Config{
-		JS: p.JS, Client: client, Providers: Providers(), Accounts: accounts(c), Groups: groups(c), Log: p.Log, Observer: metrics,
+		JS: p.JS, Client: client, Providers: Providers(), Accounts: accounts(c), Groups: groups(c), Log: p.Log, Observer: observer,
 		Partitions: c.Streams.Partitions, Lease: c.Dispatcher.Lease,
 		CallTimeout: c.Dispatcher.CallTimeout, Grace: c.Dispatcher.Grace, MaxInFlight: c.Dispatcher.MaxInFlight,
 		// A request ends as expired a little before it would leave the stream.
