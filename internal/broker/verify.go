@@ -108,11 +108,10 @@ func difference(name string, want, have *jetstream.StreamConfig) []string {
 	sources := func(c *jetstream.StreamConfig) string {
 		var all []string
 		for _, s := range c.Sources {
-			from := s.Name + s.FilterSubject
+			all = append(all, s.Name+s.FilterSubject)
 			for _, t := range s.SubjectTransforms {
-				from += " " + t.Source + " to " + t.Destination
+				all = append(all, t.Source+" to "+t.Destination)
 			}
-			all = append(all, from)
 		}
 		return cmp.Or(strings.Join(all, ", "), "none")
 	}

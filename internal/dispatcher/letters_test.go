@@ -92,8 +92,8 @@ func (brittle) Redact(r *events.Request, _ channels.Step, body []byte) []byte {
 
 func (b brittle) Parse(a *channels.Account, r *events.Request, s channels.Step, ans *channels.Answer) (*channels.Harvest, error) {
 	if r.Report.Page.MaxPages == 7 {
-		var none map[string]int
-		none[r.ID]++
+		var none []int
+		none[len(r.ID)]++
 	}
 	return b.fakeProvider.Parse(a, r, s, ans)
 }
