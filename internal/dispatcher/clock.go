@@ -33,8 +33,11 @@ func (c clock) ms(t time.Time) int64 {
 	if !c.read.IsZero() { // as the clock would tell it had nobody set it
 		t = c.read.Round(0).Add(t.Sub(c.read))
 	}
-	return t.Add(c.most + time.Millisecond - time.Nanosecond).UnixMilli()
+	return ceilMS(t.Add(c.most))
 }
+
+// ceilMS returns t in milliseconds, of which the last may not be over yet.
+func ceilMS(t time.Time) int64 { return t.Add(time.Millisecond - time.Nanosecond).UnixMilli() }
 
 // local returns when it is ms by the broker's clock; zero stays zero.
 func (c clock) local(ms int64) time.Time {
@@ -53,7 +56,7 @@ func (c clock) local(ms int64) time.Time {
 func storedResult(m *broker.Stored) (*ledger.Result, error) {
 	r, err := ledger.DecodeResult(m.Data)
 	if err == nil && r.RetryAtMS > 0 {
-		r.RetryAtMS += m.Time.UnixMilli() - r.AtMS
+		r.RetryAtMS += ceilMS(m.Time) - r.AtMS
 	}
 	return r, err
 }

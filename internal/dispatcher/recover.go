@@ -132,7 +132,7 @@ func (p *partition) readResults(ctx context.Context, after uint64) (silent map[l
 				return err
 			}
 			key := laneKey{provider: provider, account: account}
-			until := p.clock.local(m.Time.UnixMilli() + r.SilenceMS)
+			until := p.clock.local(ceilMS(m.Time) + r.SilenceMS)
 			silent[key] = slices.MaxFunc([]time.Time{silent[key], until}, time.Time.Compare)
 		}
 		h := p.pastOf(r.Seq)

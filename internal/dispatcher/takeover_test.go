@@ -309,7 +309,7 @@ func TestTimesAreLeftInTheBrokersTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := storedResult(&broker.Stored{Data: data, Time: now})
+	r, err := storedResult(&broker.Stored{Data: data, Time: now.Add(-time.Microsecond)})
 	if err != nil || r.RetryAtMS != now.Add(2*time.Second).UnixMilli() {
 		t.Errorf("got %d, %v, want two seconds after it was stored", r.RetryAtMS, err)
 	}
