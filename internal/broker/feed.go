@@ -24,6 +24,7 @@ const (
 	feedHeartbeat = time.Second      // how often the server says that it still does
 	feedSilence   = 2500 * time.Millisecond
 	feedCreate    = 2 * time.Second
+	feedCheck     = 5 * time.Second // without a message, after which the stream is asked whether that is right
 )
 
 // A Feed reads the messages of a stream that match a filter, in order, each
@@ -35,9 +36,11 @@ type Feed struct {
 	js             jetstream.JetStream
 	nc             *nats.Conn
 	api            string
+	reader         *Reader
 	stream, filter string
 	fn             func(m *Stored, pending uint64)
 	jumped         chan struct{} // wakes a feed that waits
+	check          time.Duration
 
 	mu   sync.Mutex
 	next uint64
@@ -49,8 +52,8 @@ type Feed struct {
 // until fn returns, in the server beyond a hundred of them.
 func NewFeed(js jetstream.JetStream, stream, filter string, from uint64, fn func(m *Stored, pending uint64)) *Feed {
 	return &Feed{
-		js: js, nc: js.Conn(), api: apiPrefix(js.Options()),
-		stream: stream, filter: filter, fn: fn, next: max(from, 1), jumped: make(chan struct{}, 1),
+		js: js, nc: js.Conn(), api: apiPrefix(js.Options()), reader: NewReader(js),
+		stream: stream, filter: filter, fn: fn, next: max(from, 1), jumped: make(chan struct{}, 1), check: feedCheck,
 	}
 }
 
@@ -71,6 +74,7 @@ var (
 	errJumped  = errors.New("jumped")
 	errLost    = errors.New("a message was lost on the way")
 	errSilence = errors.New("no heartbeat")
+	errStale   = errors.New("the stream has messages that do not come")
 )
 
 // Run feeds until ctx is done and returns why. Nothing else ends it: it reads
@@ -144,6 +148,9 @@ func (f *Feed) read(ctx context.Context) error {
 
 	silence := time.NewTimer(feedSilence)
 	defer silence.Stop()
+	check := time.NewTicker(f.check)
+	defer check.Stop()
+	stood, missed := f.position(), false
 	for {
 		if r.left == 0 {
 			if err := r.pull(); err != nil {
@@ -164,6 +171,21 @@ func (f *Feed) read(ctx context.Context) error {
 			return nats.ErrDisconnected
 		case <-silence.C:
 			return errSilence
+		case <-check.C:
+			// The consumer lives on one replica, which may be far behind the
+			// leader: then the messages do not come although all is well there.
+			if at := f.position(); at != stood {
+				stood, missed = at, false
+				continue
+			}
+			last, err := f.reader.lastSeq(ctx, f.stream, f.filter)
+			if err != nil || last < stood {
+				continue
+			}
+			if missed { // and not just on its way
+				return errStale
+			}
+			missed = true
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -174,3 +174,43 @@ func TestFeed_SurvivesServerAndConsumer(t *testing.T) {
 	default:
 	}
 }
+
+// A consumer whose replica is far behind the stream's leader stands there in
+// good health and has nothing to give; one that is paused does, too.
+func TestFeed_LeavesAConsumerThatGivesNothing(t *testing.T) {
+	b := brokertest.Start(t)
+	store := func() {
+		if _, err := b.JS.Publish(t.Context(), broker.ResultSubject(1, "momo", "p1"), []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := make(chan *broker.Stored, 10)
+	f := broker.NewFeed(b.JS, broker.Results, broker.ResultFilter(1), 0, func(m *broker.Stored, _ uint64) { got <- m })
+	f.CheckEvery(100 * time.Millisecond)
+	run(t, f)
+	store()
+	receive(t, got)
+
+	st, err := b.JS.Stream(t.Context(), broker.Results)
+	if err != nil {
+		t.Fatal(err)
+	}
+	paused := 0
+	names := st.ConsumerNames(t.Context())
+	for name := range names.Name() {
+		if _, err := st.PauseConsumer(t.Context(), name, time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		paused++
+	}
+	if names.Err() != nil || paused != 1 {
+		t.Fatalf("%d consumers are paused, %v", paused, names.Err())
+	}
+	store()
+	store()
+	for want := uint64(2); want <= 3; want++ {
+		if m := receive(t, got); m.Seq != want {
+			t.Errorf("got message %d, want %d", m.Seq, want)
+		}
+	}
+}

@@ -2,10 +2,12 @@ package dispatcher
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/time/rate"
 
 	"github.com/tramhq/tram/internal/broker"
@@ -184,7 +186,7 @@ func (l *lane) run() {
 				l.sleep(ctx, lagWait)
 			} else {
 				lag = 0
-				l.giveUp(fetch)
+				l.giveUp(ctx, fetch)
 			}
 		case wait == idle:
 			return
@@ -219,11 +221,22 @@ func (l *lane) catchUp(ctx context.Context, class int) bool {
 	return len(msgs) > 0
 }
 
-// giveUp accepts that the rest of a class's backlog is gone from the stream.
-func (l *lane) giveUp(class int) {
+// giveUp accepts that the rest of a class's backlog is gone from the stream,
+// unless the stream's leader has it: the replicas that were asked are far behind
+// then.
+func (l *lane) giveUp(ctx context.Context, class int) {
+	filter := broker.LaneFilter(l.p.n, l.key.provider, l.key.account, l.key.class(class))
+	last, err := l.p.reader.Last(ctx, broker.Requests, filter)
+	gone := errors.Is(err, jetstream.ErrMsgNotFound)
+	if err != nil && !gone {
+		return // the broker is away
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	q := &l.queues[class]
+	if !gone && last.Seq > q.head {
+		return
+	}
 	l.p.log.Error("requests left the stream before they were read",
 		"provider", l.key.provider, "account", l.key.account, "after_seq", q.head, "up_to_seq", q.skipped)
 	q.caughtUp()
