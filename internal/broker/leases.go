@@ -47,7 +47,8 @@ func NewLeases(js jetstream.JetStream, lease time.Duration) (*Leases, error) {
 
 // A View is who holds what.
 type View struct {
-	Members []string // sorted
+	Members []string          // sorted
+	Renewed map[string]uint64 // revision of each member's key, which every renewal changes
 	Claims  map[int]Claim
 }
 
@@ -59,8 +60,7 @@ type Claim struct {
 
 // View reads the bucket. It may be a moment old.
 func (l *Leases) View(ctx context.Context) (View, error) {
-	members := make(map[string]bool)
-	v := View{Claims: make(map[int]Claim)}
+	v := View{Renewed: make(map[string]uint64), Claims: make(map[int]Claim)}
 	for from, pending := uint64(1), uint64(1); pending > 0; {
 		msgs, left, err := l.read.NextBySubject(ctx, ownersStream, ownersPrefix+">", from, maxBatch)
 		if err != nil {
@@ -70,7 +70,9 @@ func (l *Leases) View(ctx context.Context) (View, error) {
 			from = m.Seq + 1
 			key := strings.TrimPrefix(m.Subject, ownersPrefix)
 			if id, ok := strings.CutPrefix(key, "m."); ok {
-				members[id] = !marker(m)
+				if v.Renewed[id] = m.Seq; marker(m) {
+					delete(v.Renewed, id)
+				}
 			} else if p, ok := strings.CutPrefix(key, "p."); ok {
 				n, err := strconv.Atoi(p)
 				if err != nil {
@@ -87,8 +89,7 @@ func (l *Leases) View(ctx context.Context) (View, error) {
 			break
 		}
 	}
-	maps.DeleteFunc(members, func(_ string, live bool) bool { return !live })
-	v.Members = slices.Sorted(maps.Keys(members))
+	v.Members = slices.Sorted(maps.Keys(v.Renewed))
 	return v, nil
 }
 

@@ -118,14 +118,39 @@ func (m *Member) settle(ctx context.Context) error {
 
 // Leave ends the membership at once: what the member still holds is free.
 func (m *Member) Leave(ctx context.Context) error {
-	msg := nats.NewMsg(ownersPrefix + "m." + m.id)
-	msg.Header.Set("KV-Operation", "PURGE")
-	msg.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
-	msg.Header.Set(jetstream.MsgTTLHeader, m.l.lease.String())
-	if _, err := m.l.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0)); err != nil {
+	if err := m.l.purge(ctx, m.id); err != nil {
 		return fmt.Errorf("leave as %s: %w", m.id, err)
 	}
 	return nil
+}
+
+// Evict ends the membership of another member, whose last renewal is at the
+// given revision. It reports false if the member has renewed since, or is gone.
+//
+// The server does it by itself when the lease ends. But one that was killed can
+// come back with keys that it had let expire, and never lets them expire again.
+func (m *Member) Evict(ctx context.Context, id string, renewed uint64) (bool, error) {
+	err := m.l.purge(ctx, id, jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(renewed, 10))
+	switch {
+	case IsWrongSequence(err):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("evict %s: %w", id, err)
+	}
+	return true, nil
+}
+
+// purge puts a marker in the place of a member's key.
+func (l *Leases) purge(ctx context.Context, id string, header ...string) error {
+	msg := nats.NewMsg(ownersPrefix + "m." + id)
+	msg.Header.Set("KV-Operation", "PURGE")
+	msg.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
+	msg.Header.Set(jetstream.MsgTTLHeader, l.lease.String())
+	for i := 0; i < len(header); i += 2 {
+		msg.Header.Set(header[i], header[i+1])
+	}
+	_, err := l.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
+	return err
 }
 
 // Claim takes partition n if its state is still seen, and returns the claim's

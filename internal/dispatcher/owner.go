@@ -175,7 +175,7 @@ func (o *Owner) serve(ctx context.Context, leases *broker.Leases, m *broker.Memb
 		}
 	}()
 
-	b := balancer{Owner: o, leases: leases, member: m, lease: lease, gone: make(map[string]bool)}
+	b := balancer{Owner: o, leases: leases, member: m, lease: lease, gone: make(map[string]bool), seen: make(map[string]sighting)}
 	tick := time.NewTicker(o.cfg.Lease / 3)
 	defer tick.Stop()
 	for {

@@ -18,7 +18,15 @@ type balancer struct {
 	leases *broker.Leases
 	member *broker.Member
 	lease  context.Context
-	gone   map[string]bool // members that will not come back
+	gone   map[string]bool     // members that will not come back
+	seen   map[string]sighting // of the others
+}
+
+// A sighting is the last renewal of a member that was seen, and when it was
+// new, by our clock.
+type sighting struct {
+	renewed uint64
+	at      time.Time
 }
 
 func (b *balancer) balance(ctx context.Context) error {
@@ -27,6 +35,9 @@ func (b *balancer) balance(ctx context.Context) error {
 	defer context.AfterFunc(b.lease, cancel)()
 	v, err := b.leases.View(ctx)
 	if err != nil {
+		return err
+	}
+	if err := b.evict(ctx, v, time.Now()); err != nil {
 		return err
 	}
 	free, counts, err := b.sift(ctx, v)
@@ -46,6 +57,31 @@ func (b *balancer) balance(ctx context.Context) error {
 		}
 		if took {
 			want--
+		}
+	}
+	return nil
+}
+
+// evict ends the membership of those that have not renewed it for longer than a
+// lease. A member stops working before its lease ends by its own clock, and what
+// it renews after this is refused, so it is gone whatever the server believes.
+func (b *balancer) evict(ctx context.Context, v broker.View, now time.Time) error {
+	maps.DeleteFunc(b.seen, func(id string, _ sighting) bool { return v.Renewed[id] == 0 })
+	for id, renewed := range v.Renewed {
+		s, known := b.seen[id]
+		if id == b.member.ID() || known && s.renewed == renewed && now.Sub(s.at) < b.cfg.Lease+b.cfg.Lease/3 {
+			continue
+		}
+		b.seen[id] = sighting{renewed: renewed, at: now}
+		if !known || s.renewed != renewed {
+			continue
+		}
+		evicted, err := b.member.Evict(ctx, id, renewed)
+		if err != nil {
+			return err
+		}
+		if evicted {
+			b.log.Warn("member evicted: it was dead, and the broker kept it", "member", id)
 		}
 	}
 	return nil

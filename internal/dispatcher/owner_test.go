@@ -259,6 +259,32 @@ func TestOwner_TakesOverFromTheDead(t *testing.T) {
 	}
 }
 
+// A server that was killed can come back with members that had expired, and
+// never lets them expire again. They must not keep what they seem to hold, nor a
+// share.
+func TestOwner_EvictsWhoNeverExpires(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	leases, err := broker.NewLeases(f.b.JS, time.Minute) // far longer than the test
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		m, err := leases.Join(t.Context(), fmt.Sprint("dead", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Claim(t.Context(), i, broker.Claim{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one, two := f.join(3*time.Second, nil), f.join(3*time.Second, nil)
+	f.settle(ownerPatience, []int{32, 32}, one, two)
+	if n := f.sum(drops, one, two); n != 0 {
+		t.Errorf("%d partitions dropped: the living evict each other", n)
+	}
+}
+
 func expired(t *testing.T) context.Context {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
