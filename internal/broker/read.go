@@ -73,6 +73,12 @@ func (r *Reader) Last(ctx context.Context, stream, filter string) (*Stored, erro
 	return r.leader(ctx, stream, getRequest{LastFor: filter})
 }
 
+// First returns the oldest message that matches filter, as the stream's leader
+// knows it. The error wraps [jetstream.ErrMsgNotFound] if there is none.
+func (r *Reader) First(ctx context.Context, stream, filter string) (*Stored, error) {
+	return r.next(ctx, stream, filter, 1)
+}
+
 // next returns the first message at or after seq that matches filter, as the
 // stream's leader knows it.
 func (r *Reader) next(ctx context.Context, stream, filter string, seq uint64) (*Stored, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,6 +33,16 @@ const (
 func (x *execution) later(now time.Time) (done bool) {
 	e := x.e
 	due := e.notBefore(x.p.clock)
+	if e.calls == 0 && !e.kept && !due.IsZero() {
+		switch again, err := x.cameAgain(); {
+		case err != nil:
+			x.again(err)
+			return true
+		case again:
+			x.planned(due)
+			return true
+		}
+	}
 	switch {
 	case due.IsZero() || e.calls > 0 || e.kept:
 		return false
@@ -57,6 +68,28 @@ func (x *execution) later(now time.Time) (done bool) {
 	}
 	return false
 }
+
+// cameAgain reports whether the request has come back from LATER, and had done
+// so before: a server that was killed may have forgotten that it has published
+// what was planned.
+func (x *execution) cameAgain() (bool, error) {
+	// As the server writes it: stream, sequence, filter, transform, subject, …
+	source := strings.Fields(x.e.msg.Header.Get(streamSourceHeader))
+	if len(source) < 5 || source[0] != broker.Later {
+		return false, nil
+	}
+	first, err := x.p.reader.First(x.p.work, broker.Later, source[4])
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound): // whoever wrote this was not the server
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return strconv.FormatUint(first.Seq, 10) != source[1], nil
+}
+
+// streamSourceHeader is where the server says what a message is a copy of.
+const streamSourceHeader = "Nats-Stream-Source"
 
 // notBefore returns when e is due by our clock; zero is at once.
 func (e *entry) notBefore(c clock) time.Time {

@@ -206,3 +206,43 @@ func (r *rig) planned(seq uint64, at time.Time) *nats.Msg {
 	m.Header.Set(jetstream.ExpectedLastSubjSeqSubjHeader, s.PlanOrDue(seq))
 	return m
 }
+
+// A server that was killed may publish what was planned a second time.
+func TestARequestThatComesBackTwiceIsCalledOnce(t *testing.T) {
+	r := newRig(t)
+	due := time.Now().Add(3500 * time.Millisecond)
+	seq := r.sendAt("1", due)
+	stop := r.start(nil)
+	stored, err := r.read.Get(t.Context(), broker.Requests, seq)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := broker.ParseStored(stored.Subject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.calledOnce(map[string]time.Time{"1": due}, 10*time.Second)
+	stop()
+
+	first, err := r.read.First(t.Context(), broker.Later, s.Due(seq))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := nats.NewMsg(s.Due(seq))
+	again.Data, again.Header = first.Data, first.Header
+	if _, err := r.b.JS.PublishMsg(t.Context(), again); err != nil {
+		t.Fatal(err)
+	}
+	r.start(nil)
+	r.eventually(10*time.Second, func() string {
+		for at, rs := range r.results() {
+			if at != seq && slices.ContainsFunc(rs, func(r *ledger.Result) bool { return r.Planned }) {
+				return ""
+			}
+		}
+		return "the second coming is not known as one"
+	})
+	if calls := r.desk.made(); len(calls) != 1 {
+		t.Errorf("called %d times", len(calls))
+	}
+}
