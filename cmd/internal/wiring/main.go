@@ -81,6 +81,7 @@ func start(ctx context.Context, name string, args, environ []string, stdout, std
 const patience = 5 * time.Second
 
 func serve(ctx context.Context, name string, c *config.Config, load Loader, log *slog.Logger, run Run) int {
+	defer profile()()
 	o, err := ops.Start(c.Ops.Listen, Version(), log)
 	if err != nil {
 		log.Error("not started", "error", err)

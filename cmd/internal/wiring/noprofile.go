@@ -1,0 +1,5 @@
+//go:build !profile
+
+package wiring
+
+func profile() (end func()) { return func() {} }

@@ -1,0 +1,33 @@
+//go:build profile
+
+package wiring
+
+import (
+	"fmt"
+	"os"
+	"runtime/pprof"
+)
+
+// ProfileVariable names the file that a process built with the tag profile
+// writes its CPU profile to, from its start to its end.
+const ProfileVariable = "TRAM_CPUPROFILE"
+
+// profile begins the profile. The function it returns ends it.
+func profile() (end func()) {
+	name := os.Getenv(ProfileVariable)
+	if name == "" {
+		return func() {}
+	}
+	f, err := os.Create(name)
+	if err == nil {
+		err = pprof.StartCPUProfile(f)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "no profile:", err)
+		return func() {}
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		f.Close()
+	}
+}
