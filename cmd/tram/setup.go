@@ -44,10 +44,7 @@ section "streams" of the configuration. Running it again changes nothing.`,
 	return cmd
 }
 
-var streamNames = []string{
-	broker.Requests, broker.Intents, broker.Results, broker.Events, broker.Dead,
-	"KV_" + broker.AccountsBucket, "KV_" + broker.OwnersBucket, "KV_" + broker.CheckpointsBucket, "KV_" + broker.DecisionsBucket, broker.ControlStream, "KV_" + broker.JobsBucket,
-}
+var streamNames = broker.Names()
 
 // setup sets the streams up and says for each what became of it.
 func setup(cmd *cobra.Command, js jetstream.JetStream, s broker.Streams) error {

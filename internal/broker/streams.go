@@ -163,6 +163,18 @@ func (s Streams) buckets() []jetstream.KeyValueConfig {
 	}
 }
 
+// Names returns the names of all streams, those that keep buckets among them.
+func Names() []string {
+	var all []string
+	for _, c := range (Streams{}).configs() {
+		all = append(all, c.Name)
+	}
+	for _, c := range (Streams{}).buckets() {
+		all = append(all, "KV_"+c.Bucket)
+	}
+	return all
+}
+
 // Setup creates what is missing and updates what differs. It refuses to change
 // the number of partitions, and does nothing at all then.
 func Setup(ctx context.Context, js jetstream.JetStream, s Streams) error {
