@@ -27,6 +27,7 @@ const (
 	DecisionsBucket   = "TRAM_DECISIONS"       // what people have decided about dead letters
 	ControlBucket     = "TRAM_CONTROL"         // what operators have told about accounts
 	JobsBucket        = "TRAM_JOBS"            // replays, and how far they have come
+	SchedulesBucket   = "TRAM_SCHEDULES"       // reports that are asked for again and again
 )
 
 // The bucket of operators as the stream that it is. What follows the prefix in a
@@ -34,6 +35,13 @@ const (
 const (
 	ControlStream = "KV_" + ControlBucket
 	ControlPrefix = "$KV." + ControlBucket + "."
+)
+
+// The bucket of schedules as the stream that it is. What follows the prefix in a
+// subject is the key.
+const (
+	SchedulesStream = "KV_" + SchedulesBucket
+	SchedulesPrefix = "$KV." + SchedulesBucket + "."
 )
 
 // StatusSubject is where every dispatcher answers how it stands; nothing of it

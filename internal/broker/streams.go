@@ -160,6 +160,7 @@ func (s Streams) buckets() []jetstream.KeyValueConfig {
 		decisions,
 		bucket(ControlBucket, "tram: what operators have told about accounts"),
 		bucket(JobsBucket, "tram: replays, and how far they have come"),
+		bucket(SchedulesBucket, "tram: reports that are asked for again and again"),
 	}
 }
 

@@ -12,6 +12,10 @@ type Contract struct {
 	Reports  []ReportForm  `msgpack:"reports,omitempty" json:"reports,omitempty"`
 	Commands []CommandForm `msgpack:"commands,omitempty" json:"commands,omitempty"`
 
+	// Zone is the IANA time zone of the account, in which the dates of a range
+	// are that names no zone. "" if the account has none.
+	Zone string `msgpack:"zone,omitempty" json:"zone,omitempty"`
+
 	// Scheduling says that the relay keeps requests with not_before_ms until
 	// they are due. It is the relay's to say, not the provider package's.
 	Scheduling bool `msgpack:"scheduling,omitempty" json:"scheduling"`

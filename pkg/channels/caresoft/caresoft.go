@@ -84,6 +84,7 @@ func (provider) Contract(a *channels.Account) (events.Contract, error) {
 	return events.Contract{
 		Provider:        name,
 		Account:         a.Name,
+		Zone:            a.Setting(settingZone, defaultZone),
 		Sends:           sends,
 		Reports:         []events.ReportForm{status},
 		Sender:          sender,

@@ -71,6 +71,7 @@ func (provider) Contract(a *channels.Account) (events.Contract, error) {
 	return events.Contract{
 		Provider: name,
 		Account:  a.Name,
+		Zone:     a.Setting(settingZone, defaultZone),
 		Reports: []events.ReportForm{{
 			Name:  PageInsights,
 			Needs: []string{"metrics", "granularity"},

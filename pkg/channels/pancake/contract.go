@@ -16,7 +16,7 @@ func (provider) Contract(a *channels.Account) (events.Contract, error) {
 	if err := checkSettings(a); err != nil {
 		return events.Contract{}, err
 	}
-	c := events.Contract{Provider: name, Account: a.Name}
+	c := events.Contract{Provider: name, Account: a.Name, Zone: a.Setting(settingZone, defaultZone)}
 	if !isPage(a) {
 		c.Reports = []events.ReportForm{
 			{Name: Pages},
