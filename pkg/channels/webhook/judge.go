@@ -20,6 +20,8 @@ type yes struct {
 	repeatable bool
 }
 
+var agreed channels.Memo[yes]
+
 func readYes(a *channels.Account) (yes, error) {
 	y := yes{pointer: a.Setting(settingID, ""), repeatable: a.Setting(settingRepeat, "") != ""}
 	switch a.Setting(settingAnswer, "json") {
@@ -53,7 +55,7 @@ func readYes(a *channels.Account) (yes, error) {
 }
 
 func (provider) Judge(a *channels.Account, _ *events.Request, _ channels.Step, ans *channels.Answer) channels.Verdict {
-	y, err := readYes(a)
+	y, err := agreed.Of(a, readYes)
 	if err != nil { // Contract has refused such an account
 		return channels.Verdict{Class: channels.Ambiguous, Reason: channels.ReasonUnexpectedAnswer, Detail: err.Error()}
 	}

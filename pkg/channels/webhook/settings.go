@@ -22,6 +22,8 @@ type endpoint struct {
 	body         *template
 }
 
+var endpoints channels.Memo[*endpoint]
+
 func readEndpoint(a *channels.Account) (*endpoint, error) {
 	e := &endpoint{method: a.Setting(settingMethod, http.MethodPost)}
 	if e.method != http.MethodPost && e.method != http.MethodPut {

@@ -76,7 +76,7 @@ func (provider) Prepare(a *channels.Account, r *events.Request, _ channels.Step)
 	if r.Send == nil {
 		return nil, channels.Refuse(r, "kind", "must be send: a webhook takes nothing else")
 	}
-	e, err := readEndpoint(a)
+	e, err := endpoints.Of(a, readEndpoint)
 	if err != nil {
 		return nil, err
 	}
