@@ -125,13 +125,13 @@ func (a *account) ready(now time.Time) bool {
 
 func (a *account) stoppedLocked() bool { return a.held.Paused || a.refused != nil && !a.trial }
 
-// gate says how long no call may start, given that picked calls are on their
-// way to the limiter already and busy calls are under way, and that one may be
-// picked so long ahead of its turn. Zero opens it; forever means until something
-// changes.
-func (a *account) gate(now time.Time, picked, busy int, ahead time.Duration) time.Duration {
+// gate says how long no call may start, given that picked calls are on their way
+// to the limiter already, that busy requests are being executed, calling of them
+// without an answer yet, and that one may be picked so long ahead of its turn.
+// Zero opens it; forever means until something changes.
+func (a *account) gate(now time.Time, picked, calling, busy int, ahead time.Duration) time.Duration {
 	a.mu.Lock()
-	k, stopped, full := a.known, a.stoppedLocked(), !a.calls.allows(busy) || a.trial && busy > 0
+	k, stopped, full := a.known, a.stoppedLocked(), !a.calls.allows(calling) || a.trial && busy > 0
 	a.mu.Unlock()
 	if stopped || full || !a.breaker.lets(now, busy) {
 		return forever

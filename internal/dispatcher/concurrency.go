@@ -74,6 +74,10 @@ const (
 	// one that hangs means nothing, one in ten does.
 	maxStretch = 10
 
+	// quickCall is what calls may take without being slow, however little they took
+	// before: a busy machine of ours alone makes that much of a difference.
+	quickCall = 3 * time.Millisecond
+
 	paceCalls = 32
 	minRound  = 8 // calls, and the fewest that make a floor
 )
@@ -198,5 +202,5 @@ func (p *pace) add(seconds float64) (stretch float64) {
 	if p.calls <= minRound || p.recent < p.floor {
 		p.floor = p.recent
 	}
-	return seconds / max(p.floor, 1e-6)
+	return seconds / max(p.floor, quickCall.Seconds())
 }

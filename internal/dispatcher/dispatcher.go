@@ -62,7 +62,7 @@ type Dispatcher struct {
 	reader    *broker.Reader
 	results   *resultStore
 	intending *broker.Outage
-	slots     slots
+	crew      *crew
 	accounts  atomic.Pointer[map[laneKey]*known]
 	limits    atomic.Pointer[map[string]ratelimit.Limits] // of the groups, by name
 	groups    groupClient
@@ -90,7 +90,7 @@ type Dispatcher struct {
 func New(cfg Config) (*Dispatcher, error) {
 	cfg = cfg.withDefaults()
 	d := &Dispatcher{
-		cfg: cfg, log: cfg.Log, reader: broker.NewReader(cfg.JS), slots: make(slots, cfg.MaxInFlight),
+		cfg: cfg, log: cfg.Log, reader: broker.NewReader(cfg.JS),
 		jumpLag: 2000, opened: make(map[int]*partition), ended: make(map[int]chan struct{}),
 		controls: controls{all: make(map[laneKey]control)}, began: time.Now(), gone: make(map[laneKey]bool),
 	}
@@ -109,6 +109,7 @@ func New(cfg Config) (*Dispatcher, error) {
 	d.telling = broker.NewOutage(cfg.Log, "states of accounts cannot be told")
 	d.intending = broker.NewOutage(cfg.Log, "intents cannot be stored")
 	d.storing, d.stopStoring = context.WithCancel(context.Background())
+	d.crew = newCrew(cfg.MaxInFlight, d.storing.Done())
 	d.owner = NewOwner(OwnerConfig{JS: cfg.JS, Partitions: cfg.Partitions, Lease: cfg.Lease, Log: cfg.Log}, d)
 	return d, nil
 }
@@ -235,17 +236,3 @@ func (d *Dispatcher) sawResult(seq uint64) {
 		}
 	}
 }
-
-// slots bounds the calls under way over all accounts.
-type slots chan struct{}
-
-func (s slots) acquire(ctx context.Context) bool {
-	select {
-	case s <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-func (s slots) release() { <-s }

@@ -59,6 +59,8 @@ func (x *execution) conclude(call *channels.Call, ans *channels.Answer, v channe
 		"seq", e.msg.Seq, "call", e.calls, "status", ans.Status, "failure", ans.Failure, "class", v.Class, "reason", v.Reason,
 		"state", d.state, "took_us", ans.TookUS)
 	x.known.meter.Called(v.Class, time.Duration(ans.TookUS)*time.Microsecond)
+	x.tell(v)
+	x.l.answered(e) // the account has learned all that the next call depends on
 	x.store(r, d)
 	if d.state == "" && !x.lost {
 		e.next(v.Next)

@@ -37,6 +37,7 @@ type entry struct {
 	// a new owner must read to learn what happened in between.
 	mark        entryMark
 	executing   bool
+	calling     bool // and its call has no answer yet
 	intentFloor uint64
 	resultFloor uint64
 }

@@ -42,13 +42,12 @@ func (p *partition) execute(l *lane, e *entry) {
 		x.decision = decision{state: events.StateDeferred}
 		return
 	}
-	done, err := x.acct.breaker.allow(time.Now())
-	if err != nil { // it opened since we were picked
+	var err error
+	if x.told, err = x.acct.breaker.allow(time.Now()); err != nil { // it opened since we were picked
 		x.decision = decision{state: events.StateDeferred}
 		return
 	}
-	verdict := channels.Verdict{}
-	defer func() { done(x.breakerError(verdict)) }()
+	defer x.tell(channels.Verdict{})
 
 	if !x.commit() {
 		return
@@ -78,8 +77,7 @@ func (p *partition) execute(l *lane, e *entry) {
 	ans := p.d.cfg.Client.Do(ctx, &x.known.Account.Account, call)
 	cancel()
 	failpoint.Hit(failpoint.AnswerReceived)
-	verdict = x.judge(ans)
-	x.conclude(call, ans, verdict)
+	x.conclude(call, ans, x.judge(ans))
 }
 
 // An execution is one run of execute.
@@ -90,9 +88,10 @@ type execution struct {
 	acct     *account // nil: none is configured
 	known    *known   // as it was configured when the execution began
 	decision decision
-	passed   bool   // the limiter, or needs it no more
-	lost     bool   // the partition is no longer ours: the entry is the new owner's
-	stack    string // of the provider package's panic, if it did
+	told     func(error) // the breaker, of what became of the call; nil once it was
+	passed   bool        // the limiter, or needs it no more
+	lost     bool        // the partition is no longer ours: the entry is the new owner's
+	stack    string      // of the provider package's panic, if it did
 }
 
 // pass says, once, that the limiter has nothing to do with x any more.
@@ -100,6 +99,15 @@ func (x *execution) pass() {
 	if !x.passed {
 		x.passed = true
 		x.l.pickedUp()
+	}
+}
+
+// tell tells the breaker, once, what became of the call. The zero verdict is that
+// there was none.
+func (x *execution) tell(v channels.Verdict) {
+	if x.told != nil {
+		x.told(x.breakerError(v))
+		x.told = nil
 	}
 }
 

@@ -48,6 +48,7 @@ type lane struct {
 	refused int               // how often in a row there were none
 	picked  int               // on the way to the limiter
 	busy    int               // being executed
+	calling int               // of these, those whose call has not been answered
 	turn    int               // of normal and bulk
 	running bool
 	wake    chan struct{}
@@ -171,14 +172,11 @@ func (l *lane) run() {
 		switch {
 		case e != nil:
 			// What cannot be told must not be called.
-			if !l.p.d.results.jam.wait(ctx) || !l.p.slots.acquire(ctx) {
+			if !l.p.d.results.jam.wait(ctx) || !l.p.d.crew.acquire(ctx) {
 				l.putBack(e)
 				return
 			}
-			l.p.wg.Go(func() {
-				defer l.p.slots.release()
-				l.p.execute(l, e)
-			})
+			l.p.d.crew.start(job{l, e})
 		case fetch >= 0:
 			if l.catchUp(ctx, fetch) {
 				lag = 0
@@ -200,10 +198,11 @@ func (l *lane) run() {
 // when the stream does not have yet what the feed has seen.
 func (l *lane) catchUp(ctx context.Context, class int) bool {
 	l.mu.Lock()
-	from := l.queues[class].head + 1
+	q := &l.queues[class]
+	from, chunk := q.head+1, q.nextChunk(time.Now())
 	l.mu.Unlock()
 	filter := broker.LaneFilter(l.p.n, l.key.provider, l.key.account, l.key.class(class))
-	msgs, _, err := l.p.reader.NextBySubject(ctx, broker.Requests, filter, from, queueItems)
+	msgs, _, err := l.p.reader.NextBySubject(ctx, broker.Requests, filter, from, chunk)
 	if err != nil {
 		if ctx.Err() == nil {
 			l.p.log.Warn("backlog not read, trying again", "provider", l.key.provider, "account", l.key.account, "error", err)
@@ -214,8 +213,8 @@ func (l *lane) catchUp(ctx context.Context, class int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, m := range msgs {
-		if m.Seq > l.queues[class].head {
-			l.queues[class].push(m)
+		if m.Seq > q.head {
+			q.push(m)
 		}
 	}
 	return len(msgs) > 0
@@ -260,12 +259,29 @@ func (l *lane) pickedUp() {
 	l.kick()
 }
 
+// answered says that the call of an entry is under way no more, though it is
+// still being executed: its result has yet to be stored.
+func (l *lane) answered(e *entry) {
+	l.mu.Lock()
+	l.answeredLocked(e)
+	l.mu.Unlock()
+	l.kick()
+}
+
+func (l *lane) answeredLocked(e *entry) {
+	if e.calling {
+		e.calling = false
+		l.calling--
+	}
+}
+
 // putBack returns an entry that was picked and not executed.
 func (l *lane) putBack(e *entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.picked--
 	l.busy--
+	l.answeredLocked(e)
 	e.executing = false
 	l.ready[e.class] = append([]*entry{e}, l.ready[e.class]...)
 }
@@ -275,6 +291,7 @@ func (l *lane) putBack(e *entry) {
 func (l *lane) settle(e *entry, d decision, now time.Time) {
 	l.mu.Lock()
 	l.busy--
+	l.answeredLocked(e)
 	e.executing = false
 	switch {
 	case d.state == "":

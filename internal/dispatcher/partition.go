@@ -22,7 +22,6 @@ type partition struct {
 	n      int
 	log    *slog.Logger
 	reader *broker.Reader
-	slots  slots
 	maxAge time.Duration // a request older than this would leave the stream unsent
 
 	// take ends first: no request is begun after it. work ends last: calls
@@ -55,7 +54,7 @@ var (
 // newPartition makes the partition; open takes it over.
 func newPartition(d *Dispatcher, n int, epoch uint64) *partition {
 	p := &partition{
-		d: d, n: n, log: d.log.With("partition", n), reader: d.reader, slots: d.slots,
+		d: d, n: n, log: d.log.With("partition", n), reader: d.reader,
 		maxAge: d.cfg.MaxAge, lanes: make(map[laneKey]*lane), past: make(map[uint64]*past),
 	}
 	p.take, p.stopTake = context.WithCancelCause(context.Background())

@@ -20,7 +20,7 @@ func (l *lane) next(now time.Time) (e *entry, fetch int, wait time.Duration) {
 	}
 	gate := time.Duration(0)
 	if l.acct != nil {
-		gate = l.acct.gate(now, l.picked, l.busy, l.p.intents.ahead())
+		gate = l.acct.gate(now, l.picked, l.calling, l.busy, l.p.intents.ahead())
 	} else if l.busy >= maxRefusing {
 		gate = forever
 	}
@@ -129,11 +129,12 @@ func (l *lane) openLocked(e *entry) {
 
 func (l *lane) pickUpLocked(e *entry) {
 	e.noteMark()
-	e.executing, e.place = true, place{}
+	e.executing, e.calling, e.place = true, true, place{}
 	e.resultFloor = l.p.d.lastResult.Load() // before the intents: see snapshot
 	e.intentFloor = l.p.intents.position()
 	l.picked++
 	l.busy++
+	l.calling++
 }
 
 // blockedLocked finds what is to be done while no call may start: read the

@@ -1,6 +1,10 @@
 package dispatcher
 
-import "github.com/tramhq/tram/internal/broker"
+import (
+	"time"
+
+	"github.com/tramhq/tram/internal/broker"
+)
 
 // A queue holds the next few requests of one lane and class. What the feed
 // offers beyond its bounds it drops: the queue is then behind, and the lane
@@ -13,12 +17,32 @@ type queue struct {
 	taken   uint64 // every request up to here was handed out
 	head    uint64 // every request up to here was handed out or is in items
 	skipped uint64 // the newest request the feed had no room for
+
+	chunk  int       // how many requests the lane read from the stream last
+	readAt time.Time // and when
 }
 
 const (
 	queueItems = 64
 	queueBytes = 256 << 10
+
+	// A read costs the broker about as much as a few hundred requests, however
+	// many it brings. A lane that comes back for more within chunkSoon reads twice
+	// as many each time, up to maxChunk.
+	chunkSoon = 250 * time.Millisecond
+	maxChunk  = 1024
 )
+
+// nextChunk returns how many requests to read now.
+func (q *queue) nextChunk(now time.Time) int {
+	if now.Sub(q.readAt) < chunkSoon {
+		q.chunk = min(2*q.chunk, maxChunk)
+	} else {
+		q.chunk = queueItems
+	}
+	q.readAt = now
+	return q.chunk
+}
 
 // behind reports whether requests wait in the stream that are not in items.
 func (q *queue) behind() bool { return q.skipped > q.head }
