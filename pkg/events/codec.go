@@ -84,13 +84,15 @@ func DecodeRequest(subject string, header nats.Header, data []byte) (*Request, e
 		r.Report = new(Report)
 	case KindCommand:
 		r.Command = new(Command)
+	case KindCancel:
+		r.Cancel = new(Cancel)
 	default:
 		return nil, unknownKind(s.Kind, RequestKinds)
 	}
 	l, body := r.body()
 	r.Meta, err = decode(s.Kind, header, data, l, body, r.checkAddress)
 	if reason := ReasonOf(err); reason == ReasonMalformed || reason == ReasonOversize {
-		r.Send, r.Report, r.Command = nil, nil, nil
+		r.Send, r.Report, r.Command, r.Cancel = nil, nil, nil, nil
 	}
 	return r, err
 }

@@ -38,7 +38,7 @@ func TestDocs(t *testing.T) {
 		}
 	}
 	layouts := map[string]*layout{
-		"send": sendLayout, "report": reportLayout, "command": commandLayout, "delivery": deliveryLayout,
+		"send": sendLayout, "report": reportLayout, "command": commandLayout, "cancel": cancelLayout, "delivery": deliveryLayout,
 		"stat": statLayout, "record": recordLayout, "outcome": outcomeLayout, "lane": laneLayout, "contract": contractLayout,
 	}
 	for _, l := range layouts {
@@ -50,7 +50,7 @@ func TestDocs(t *testing.T) {
 		kind, text := m[1], m[2]
 		examples[kind]++
 		v := map[string]any{
-			"send": new(Send), "report": new(Report), "command": new(Command), "delivery": new(Delivery),
+			"send": new(Send), "report": new(Report), "command": new(Command), "cancel": new(Cancel), "delivery": new(Delivery),
 			"stat": new(Stat), "record": new(Record), "outcome": new(Outcome), "lane": new(Lane), "contract": new(Contract),
 		}[kind]
 		d := json.NewDecoder(bytes.NewReader([]byte(text)))
@@ -67,6 +67,8 @@ func TestDocs(t *testing.T) {
 			r.Report = v
 		case *Command:
 			r.Command = v
+		case *Cancel:
+			r.ID, r.Source, r.Cancel = "c-1", "/acme/shop", v
 		default:
 			continue
 		}

@@ -39,6 +39,7 @@ var (
 	sendLayout     = layoutOf(reflect.TypeFor[Send]())
 	reportLayout   = layoutOf(reflect.TypeFor[Report]())
 	commandLayout  = layoutOf(reflect.TypeFor[Command]())
+	cancelLayout   = layoutOf(reflect.TypeFor[Cancel]())
 	deliveryLayout = layoutOf(reflect.TypeFor[Delivery]())
 	statLayout     = layoutOf(reflect.TypeFor[Stat]())
 	recordLayout   = layoutOf(reflect.TypeFor[Record]())

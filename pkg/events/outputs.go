@@ -18,7 +18,7 @@ const (
 	StateDeferred State = "deferred" // waits: throttled, refused credential, retry; the only state that is not final
 
 	StateAccepted  State = "accepted"  // a send: the provider took it
-	StateDone      State = "done"      // a report or command: complete
+	StateDone      State = "done"      // a report or command: complete; a cancel: the other request will not be called
 	StateFailed    State = "failed"    // the provider refused it, or every attempt failed
 	StateRejected  State = "rejected"  // invalid or impossible; the provider was never called
 	StateUnknown   State = "unknown"   // the call may or may not have been carried out
@@ -67,12 +67,12 @@ type Delivery struct {
 	Why               `msgpack:",inline"`
 }
 
-// Outcome says how a report or command ended. Each has exactly one that is
-// final.
+// Outcome says how a report, command or cancel ended. Each has exactly one that
+// is final.
 type Outcome struct {
 	About     `msgpack:",inline"`
-	Kind      Kind     `msgpack:"kind" json:"kind"` // report or command
-	Name      string   `msgpack:"name" json:"name"` // momo.messages_report, conversation.assign
+	Kind      Kind     `msgpack:"kind" json:"kind"` // report, command or cancel
+	Name      string   `msgpack:"name" json:"name"` // momo.messages_report, conversation.assign; of a cancel the id of the other request
 	State     State    `msgpack:"state" json:"state"`
 	Final     bool     `msgpack:"final" json:"final"`
 	Attempt   int      `msgpack:"attempt" json:"attempt"`

@@ -1,6 +1,9 @@
 package events
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Context travels through the relay untouched: what a request carries here
 // stands again in every event about it.
@@ -139,8 +142,17 @@ type Command struct {
 	Context        `msgpack:",inline"`
 }
 
-// A Request is one event that came in, decoded. Exactly one of Send, Report
-// and Command is set, as Kind says.
+// Cancel asks that another request of the same account is not carried out. It
+// reaches what was published before it and has not been called, and its outcome
+// says which of the two happened: done, or failed because it came too late.
+type Cancel struct {
+	ID      string `msgpack:"id" json:"id"`                             // ce-id of the other request
+	Source  string `msgpack:"source,omitempty" json:"source,omitempty"` // its ce-source; "" means the cancel's own
+	Context `msgpack:",inline"`
+}
+
+// A Request is one event that came in, decoded. Exactly one of Send, Report,
+// Command and Cancel is set, as Kind says.
 type Request struct {
 	Meta
 	Kind     Kind
@@ -151,6 +163,7 @@ type Request struct {
 	Send    *Send
 	Report  *Report
 	Command *Command
+	Cancel  *Cancel
 }
 
 // Subject returns the subject the request is published on.
@@ -180,6 +193,8 @@ func (r *Request) Context() Context {
 		return r.Report.Context
 	case r.Command != nil:
 		return r.Command.Context
+	case r.Cancel != nil:
+		return r.Cancel.Context
 	}
 	return Context{}
 }
@@ -190,16 +205,29 @@ func (r *Request) Expired(t time.Time) bool {
 	return at != 0 && t.UnixMilli() >= at
 }
 
+// Target returns source and id of the request that a cancel is about.
+func (r *Request) Target() (source, id string) {
+	return cmp.Or(r.Cancel.Source, r.Source), r.Cancel.ID
+}
+
 // body returns the part of r that its kind names, with its layout; nil if r
 // has not just that part.
-func (r *Request) body() (*layout, any) {
-	switch {
-	case r.Kind == KindSend && r.Send != nil && r.Report == nil && r.Command == nil:
-		return sendLayout, r.Send
-	case r.Kind == KindReport && r.Report != nil && r.Send == nil && r.Command == nil:
-		return reportLayout, r.Report
-	case r.Kind == KindCommand && r.Command != nil && r.Send == nil && r.Report == nil:
-		return commandLayout, r.Command
+func (r *Request) body() (l *layout, body any) {
+	parts := 0
+	part := func(k Kind, given bool, of *layout, b any) {
+		if given {
+			parts++
+		}
+		if given && r.Kind == k {
+			l, body = of, b
+		}
 	}
-	return nil, nil
+	part(KindSend, r.Send != nil, sendLayout, r.Send)
+	part(KindReport, r.Report != nil, reportLayout, r.Report)
+	part(KindCommand, r.Command != nil, commandLayout, r.Command)
+	part(KindCancel, r.Cancel != nil, cancelLayout, r.Cancel)
+	if parts != 1 {
+		return nil, nil
+	}
+	return l, body
 }

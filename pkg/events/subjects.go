@@ -13,6 +13,7 @@ const (
 	KindSend    Kind = "send"
 	KindReport  Kind = "report"
 	KindCommand Kind = "command"
+	KindCancel  Kind = "cancel"
 
 	KindDelivery Kind = "delivery"
 	KindStat     Kind = "stat"
@@ -22,7 +23,7 @@ const (
 )
 
 // RequestKinds are the kinds that other services publish.
-var RequestKinds = []Kind{KindSend, KindReport, KindCommand}
+var RequestKinds = []Kind{KindSend, KindReport, KindCommand, KindCancel}
 
 // EventKinds are the kinds that the relay publishes.
 var EventKinds = []Kind{KindDelivery, KindStat, KindRecord, KindOutcome, KindLane}

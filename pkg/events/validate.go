@@ -46,6 +46,11 @@ func (r *Request) checkBody(f *faults) {
 		r.Report.check(f)
 	case KindCommand:
 		r.Command.check(f)
+	case KindCancel:
+		r.Cancel.check(f)
+		if source, id := r.Target(); source == r.Source && id == r.ID {
+			f.add("id", "is the cancel's own: give the ce-id of the request to be cancelled")
+		}
 	}
 	r.Timing().check(f)
 	r.Context().check(f)
@@ -155,6 +160,17 @@ func (c *Command) check(f *faults) {
 	f.optionalID("conversation_id", c.ConversationID)
 	f.optionalID("tag_id", c.TagID)
 	f.list("assignee_ids", c.AssigneeIDs)
+}
+
+func (c *Cancel) check(f *faults) {
+	if c.ID == "" {
+		f.add("id", "is missing: give the ce-id of the request to be cancelled")
+	} else {
+		checkAttribute("id", c.ID, f)
+	}
+	if c.Source != "" {
+		checkAttribute("source", c.Source, f)
+	}
 }
 
 func (t Timing) check(f *faults) {

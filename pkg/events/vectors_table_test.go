@@ -20,6 +20,7 @@ const (
 	sendSubject    = "tram.send.caresoft.main.urgent"
 	reportSubject  = "tram.report.momo.main.bulk"
 	commandSubject = "tram.command.pancake.shop.normal"
+	cancelSubject  = "tram.cancel.caresoft.main.urgent"
 )
 
 // vectorTable is the source of testdata/vectors.json, without the meanings.
@@ -115,6 +116,17 @@ func validRequests(t *testing.T) []vector {
 		exact("command: add a tag", &events.Request{
 			Kind: events.KindCommand, Provider: "pancake", Account: "shop", Class: events.Normal,
 			Command: &events.Command{Command: "conversation.tag.add", PageID: "p-1", ConversationID: "p-1_c-9", TagID: "3"},
+		}),
+		exact("cancel: a request of another source, every field", &events.Request{
+			Kind: events.KindCancel, Provider: "caresoft", Account: "main", Class: events.Urgent,
+			Cancel: &events.Cancel{
+				ID: "order-1001-shipped", Source: "/acme/warehouse",
+				Context: events.Context{Tenant: "acme", CorrelationID: "order-1001", Metadata: map[string]string{"by": "returns"}},
+			},
+		}),
+		exact("cancel: a request of the same source", &events.Request{
+			Kind: events.KindCancel, Provider: "momo", Account: "main", Class: events.Bulk,
+			Cancel: &events.Cancel{ID: "nightly-2026-11-21"},
 		}),
 		{
 			Name: "send: another order, unknown fields, nil fields", Subject: sendSubject,
@@ -337,6 +349,9 @@ func badValues(t *testing.T) []vector {
 	command := func(name string, body m) vector {
 		return vector{Name: "value: " + name, Subject: commandSubject, Headers: headers(events.KindCommand, nil), BodyHex: pack(t, body)}
 	}
+	cancel := func(name string, body m) vector {
+		return vector{Name: "value: " + name, Subject: cancelSubject, Headers: headers(events.KindCancel, nil), BodyHex: pack(t, body)}
+	}
 	text := func(change m) m { return m{"content": with(m{"kind": "text", "text": "Hi"}, change)} }
 	to := func(kind, value string) m { return m{"recipient": m{"kind": kind, "value": value}} }
 	long := strings.Repeat("x", 257)
@@ -384,6 +399,9 @@ func badValues(t *testing.T) []vector {
 		report("a negative page size", m{"page": m{"size": -1, "max_pages": -1}}),
 		report("half a recipient", m{"recipient": m{"kind": "phone"}}),
 		command("no command", m{}),
+		cancel("no id", m{}),
+		cancel("an id with a space, and a source with a quote", m{"id": "order 1001", "source": "/acme/\"shop\""}),
+		cancel("the cancel itself", m{"id": "order-1001/otp"}),
 		command("a command with an id that has a line break", m{"command": "conversation.assign", "conversation_id": "a\nb", "assignee_ids": []any{"u\x00"}}),
 	}
 }

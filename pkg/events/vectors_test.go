@@ -171,7 +171,7 @@ func mean(t testing.TB, v vector) meaning {
 	if err != nil {
 		return refusal(t, err)
 	}
-	bodies := map[events.Kind]any{events.KindSend: r.Send, events.KindReport: r.Report, events.KindCommand: r.Command}
+	bodies := map[events.Kind]any{events.KindSend: r.Send, events.KindReport: r.Report, events.KindCommand: r.Command, events.KindCancel: r.Cancel}
 	return meaning{Kind: s.Kind, Provider: s.Provider, Account: s.Account, Last: s.Last, ID: r.ID, Source: r.Source, Body: toJSON(t, bodies[s.Kind])}
 }
 
@@ -213,6 +213,9 @@ func encodeMeaning(t testing.TB, m meaning) *nats.Msg {
 		msg, err = events.EncodeRequest(r)
 	case events.KindCommand:
 		r.Command = fromJSON[events.Command](t, m.Body)
+		msg, err = events.EncodeRequest(r)
+	case events.KindCancel:
+		r.Cancel = fromJSON[events.Cancel](t, m.Body)
 		msg, err = events.EncodeRequest(r)
 	case events.KindDelivery:
 		msg, err = events.EncodeDelivery(meta, fromJSON[events.Delivery](t, m.Body))
