@@ -46,6 +46,10 @@ type NATS struct {
 	Cert  string `yaml:"cert"` // client certificate file, together with Key
 	Key   string `yaml:"key"`
 
+	// InboxPrefix begins the subjects on which answers come, where the user may
+	// receive on its own alone. Defaults to _INBOX
+	InboxPrefix string `yaml:"inbox_prefix"`
+
 	// Of each secret the value or the file, which is read again at each connect.
 	Password     channels.Secret `yaml:"-"` // NATS_PASSWORD
 	PasswordFile string          `yaml:"-"` // NATS_PASSWORD_FILE

@@ -211,6 +211,7 @@ func TestParse_faults(t *testing.T) {
 		{"nats password", "nats: {url: 'nats://u:" + canary + "@h'}", "nats.url must not hold a user or password"},
 		{"nats scheme", "nats: {url: 'http://h'}", "nats.url must be URLs such as nats://host:4222"},
 		{"nats cert", "nats: {cert: a}", "nats.cert and nats.key are of no use without each other"},
+		{"nats inbox", "nats: {inbox_prefix: 'a.>'}", "nats.inbox_prefix must be a subject without wildcards such as _INBOX_dispatcher, it is \"a.>\""},
 		{"nats twice", "nats: {creds: a, user: b}", "nats can log in one way only, and nats.creds, nats.user are set"},
 
 		{"provider", "accounts: [{provider: shpo, name: a}]", `accounts[0].provider must be one of shop, it is "shpo": did you mean shop?`},

@@ -13,6 +13,7 @@ const day = 24 * time.Hour
 // fill gives every zero field of c its default.
 func (c *Config) fill() {
 	or(&c.NATS.URL, "nats://127.0.0.1:4222")
+	or(&c.NATS.InboxPrefix, "_INBOX")
 
 	or(&c.Broker.Dir, "tram-data")
 	or(&c.Broker.Listen, "127.0.0.1:4222")

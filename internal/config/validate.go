@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -70,6 +71,8 @@ func (v *validator) check(c *Config) {
 	v.require(slices.Contains([]string{"text", "json"}, c.Log.Format), "log.format", "must be text or json, it is %q", c.Log.Format)
 }
 
+var inbox = regexp.MustCompile(`^[\w-]+(\.[\w-]+)*$`)
+
 func (v *validator) nats(n *NATS) {
 	for server := range strings.SplitSeq(n.URL, ",") {
 		if !strings.Contains(server, "://") { // as nats.go does
@@ -85,6 +88,7 @@ func (v *validator) nats(n *NATS) {
 			v.add("nats.url", "must be URLs such as nats://host:4222 or tls://host:4222, one of them is %q", server)
 		}
 	}
+	v.require(inbox.MatchString(n.InboxPrefix), "nats.inbox_prefix", "must be a subject without wildcards such as _INBOX_dispatcher, it is %q", n.InboxPrefix)
 	v.require((n.Cert == "") == (n.Key == ""), "nats.cert", "and nats.key are of no use without each other: set both")
 	v.require(n.User != "" || n.Password == "" && n.PasswordFile == "", "NATS_PASSWORD", "is set without NATS_USER")
 	ways := []string{}

@@ -13,12 +13,14 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/config"
 	"github.com/tramhq/tram/internal/heap"
 	"github.com/tramhq/tram/internal/ops"
+	"github.com/tramhq/tram/internal/perm"
 )
 
 // Exit codes of all commands.
@@ -27,7 +29,7 @@ const (
 	ExitFailure     = 1
 	ExitUsage       = 2 // wrong flags or arguments
 	ExitRefused     = 3 // the configuration or the request is invalid
-	ExitUnreachable = 4 // the broker cannot be reached, or has no streams
+	ExitUnreachable = 4 // the broker cannot be reached, has no streams, or does not permit what must be done
 	ExitNotAccepted = 5 // carried out, but the end was not the one that was asked for
 )
 
@@ -104,6 +106,10 @@ func serve(ctx context.Context, name string, c *config.Config, load Loader, log 
 		return ExitUnreachable
 	}
 	defer nc.Close()
+	if err := permitted(ctx, nc, name, log); err != nil {
+		log.Error("not started", "error", err)
+		return ExitUnreachable
+	}
 	if err := broker.Verify(ctx, js, Streams(c.Streams)); err != nil {
 		log.Error("not started", "error", err)
 		return ExitUnreachable
@@ -117,6 +123,22 @@ func serve(ctx context.Context, name string, c *config.Config, load Loader, log 
 	}
 	log.Info("stopped")
 	return ExitOK
+}
+
+// permitted returns an error that names what a process called name must be able
+// to do and its user may not. A refusal would show as a timeout otherwise, of
+// whatever comes to be done first.
+func permitted(ctx context.Context, nc *nats.Conn, name string, log *slog.Logger) error {
+	role, ok := perm.Find(name)
+	if !ok {
+		return nil
+	}
+	err := perm.Check(ctx, nc, role)
+	if _, missing := errors.AsType[*perm.MissingError](err); err != nil && !missing {
+		log.Warn("permissions not checked", "error", err)
+		return nil
+	}
+	return err
 }
 
 // Version returns the version of the running program: its tag, or the commit

@@ -61,7 +61,7 @@ func Connect(ctx context.Context, name string, c config.NATS, log *slog.Logger) 
 		CredsFile: c.Creds, NKeyFile: c.NKey, User: c.User,
 		Password: c.Password.Reveal(), PasswordFile: c.PasswordFile,
 		Token: c.Token.Reveal(), TokenFile: c.TokenFile,
-		CAFile: c.CA, CertFile: c.Cert, KeyFile: c.Key,
+		CAFile: c.CA, CertFile: c.Cert, KeyFile: c.Key, InboxPrefix: c.InboxPrefix,
 	})
 	if err != nil {
 		return nil, nil, err

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tramhq/tram/cmd/internal/wiring"
+	"github.com/tramhq/tram/internal/broker/brokertest"
+	"github.com/tramhq/tram/internal/config"
+	"github.com/tramhq/tram/internal/ops"
+	"github.com/tramhq/tram/internal/sandbox"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// A guarded is the relay on a broker where everybody may do what
+// deployments/nats/tram-users.conf says, and nothing else.
+type guarded struct {
+	*brokertest.Guarded
+	t      *testing.T
+	box    *sandbox.Server
+	config string // file
+	load   wiring.Loader
+}
+
+func newGuarded(t *testing.T) *guarded {
+	t.Helper()
+	g := &guarded{Guarded: brokertest.StartGuarded(t, "../../deployments/nats/tram-users.conf", true), t: t}
+	var err error
+	if g.box, err = startSandbox(upOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { g.box.Close() })
+	g.load = func() (*config.Config, error) { return upConfig(upOptions{}, g.box) }
+	g.config = t.TempDir() + "/tram.yaml"
+	if err := os.WriteFile(g.config, []byte(strings.ReplaceAll(sample, "SANDBOX/", g.box.URL()+"/")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// connect returns the JetStream of a user. Being refused anything fails the
+// test, unless told takes it.
+func (g *guarded) connect(user string, told func(error)) jetstream.JetStream {
+	g.t.Helper()
+	if told == nil {
+		told = func(err error) { g.t.Errorf("%s: %v", user, err) }
+	}
+	nc := g.Connect("TRAM_"+strings.ToUpper(user), "_INBOX_"+user, told)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return js
+}
+
+// run runs a process as user until the function it returns is called.
+func (g *guarded) run(user string, work wiring.Run) (stop func()) {
+	g.t.Helper()
+	c, err := g.load()
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	log := wiring.Logger(g.t.Output(), c.Log)
+	o, err := ops.Start("", "test", log)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(g.t.Context()))
+	p := wiring.Process{Config: c, Load: g.load, JS: g.connect(user, nil), Log: log, Ops: o}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := work(ctx, p); err != nil {
+			g.t.Errorf("%s: %v", user, err)
+		}
+	})
+	stop = sync.OnceFunc(func() {
+		cancel()
+		wg.Wait()
+		o.Close()
+	})
+	g.t.Cleanup(stop)
+	return stop
+}
+
+// as runs the command tram as a user, and fails the test unless it succeeds.
+func (g *guarded) as(user string, args ...string) (stdout string) {
+	g.t.Helper()
+	g.t.Setenv("NATS_URL", g.URL)
+	g.t.Setenv("NATS_NKEY", g.SeedFile("TRAM_"+strings.ToUpper(user)))
+	g.t.Setenv("NATS_INBOX_PREFIX", "_INBOX_"+user)
+	code, stdout, stderr := tram(g.t, "", args...)
+	if code != wiring.ExitOK && code != wiring.ExitNotAccepted || strings.Contains(stderr, "broker refuses") {
+		g.t.Fatalf("%s: tram %s: exit code %d\n%s%s", user, strings.Join(args, " "), code, stdout, stderr)
+	}
+	return stdout
+}
+
+// TestUsers does everything that the relay does with nobody allowed more than
+// the users' file says, and nobody refused anything.
+func TestUsers(t *testing.T) {
+	g := newGuarded(t)
+	contains(t, "setup", g.as("setup", "setup"), "created   TRAM_REQUESTS")
+	contains(t, "setup again", g.as("setup", "setup"), "unchanged TRAM_REQUESTS")
+	first := g.run("dispatcher", wiring.RunDispatcher)
+	g.run("dispatcher", wiring.RunDispatcher)
+	g.run("collector", wiring.RunCollector)
+
+	// A service publishes, and another one reads what became of it.
+	shop := g.connect("producer_shop", nil)
+	publisher := events.NewPublisher(shop, events.PublisherConfig{Source: "/acme/shop", Directory: events.NewDirectory(shop)})
+	g.ready(publisher)
+	requests := []*events.Request{
+		send("now", 0), send("soon", 200*time.Millisecond), send("later", 1500*time.Millisecond),
+		{Meta: events.Meta{ID: "report"}, Kind: events.KindReport, Provider: "momo", Account: "shop", Class: events.Normal, Report: &events.Report{
+			Report: "momo.messages_report", Range: events.Range{Preset: "DAY_AGO_30"}, Filters: map[string]string{"condition_id": "NO_ACTIVITIES_30"},
+		}},
+	}
+	for _, r := range requests {
+		if _, err := publisher.Publish(t.Context(), r); err != nil {
+			t.Fatalf("publish %s: %v", r.ID, err)
+		}
+	}
+	g.read(map[string]bool{"now": true, "soon": true, "later": true, "report": true})
+
+	// An operator has something to do.
+	postFault(t, g.box.URL(), `[
+		{"provider": "caresoft", "recipient": "0900000001", "status": 400, "body": "{\"code\":\"errors\",\"message\":\"out of quota\"}"},
+		{"provider": "caresoft", "recipient": "0900000002", "how": "reset"},
+		{"provider": "caresoft", "recipient": "0900000003", "how": "reset"}]`)
+	for i, id := range []string{"refused", "sent", "again"} {
+		g.as("operator", "send", "caresoft/hotline", "--phone", fmt.Sprintf("090000000%d", i+1), "--text", "hi", "--id", id, "--wait")
+	}
+	g.as("operator", "status")
+	g.as("operator", "lane", "pause", "caresoft/hotline", "--reason", "test")
+	contains(t, "status", g.as("operator", "status", "--json"), `"paused"`)
+	g.as("operator", "lane", "resume", "caresoft/hotline")
+	g.awaitLetters(3)
+	list := g.as("operator", "dead", "list", "--json")
+	g.as("operator", "dead", "show", number(t, list, "refused"))
+	g.as("operator", "dead", "redrive", "--request", "refused", "--rate", "500")
+	g.as("operator", "dead", "resolve", "--sent", "--request", "sent")
+	g.as("operator", "dead", "resolve", "--resend", "--request", "again")
+	g.awaitLetters(2) // of the two that were published anew
+	g.as("operator", "dead", "drop", "--all", "--yes")
+	g.as("operator", "replay", "events", "--config", g.config, "--job", "own")
+	g.as("operator", "replay", "events", "--config", g.config, "--job", "live", "--live", "--kind", "stat")
+	g.as("operator", "replay", "events", "--config", g.config, "--diff")
+	g.as("operator", "replay", "list")
+	g.as("operator", "replay", "clean", "own")
+	g.as("operator", "replay", "requests", "--resend", "--yes", "--account", "caresoft/hotline", "--state", "accepted", "--expires-in", "1h")
+	g.as("operator", "export", "TRAM_RESULTS")
+
+	// One dispatcher goes, and the other takes everything over.
+	first()
+	if _, err := publisher.Publish(t.Context(), send("after", 0)); err != nil {
+		t.Fatal(err)
+	}
+	g.read(map[string]bool{"after": true})
+	if refused := g.Violations(); len(refused) > 0 {
+		t.Errorf("refused:\n%s", strings.Join(refused, "\n"))
+	}
+}
+
+// TestUsers_refused shows how a service is told that an account is not its own.
+func TestUsers_refused(t *testing.T) {
+	g := newGuarded(t)
+	g.as("setup", "setup")
+	told := make(chan error, 10)
+	js := g.connect("producer_shop", func(err error) { told <- err })
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	r := send("x", 0)
+	r.Source, r.Provider, r.Account = "/acme/shop", "webhook", "sms"
+	m, err := events.EncodeRequest(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.PublishMsg(ctx, m); err == nil {
+		t.Error("published to an account of others")
+	}
+	select {
+	case err := <-told:
+		if !errors.Is(err, nats.ErrPermissionViolation) || !strings.Contains(err.Error(), `"`+m.Subject+`"`) {
+			t.Errorf("told %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("nobody was told")
+	}
+}
+
+func send(id string, in time.Duration) *events.Request {
+	r := &events.Request{
+		Meta: events.Meta{ID: id}, Kind: events.KindSend, Provider: "caresoft", Account: "hotline", Class: events.Normal,
+		Send: &events.Send{
+			Recipient: events.Recipient{Kind: events.ByPhone, Value: "0900000009"},
+			Content:   events.Content{Kind: events.ContentText, Text: "hi"},
+		},
+	}
+	if in > 0 {
+		r.Send.NotBeforeMS = time.Now().Add(in).UnixMilli()
+	}
+	return r
+}
+
+// ready waits until dispatchers have said what the accounts can do.
+func (g *guarded) ready(p *events.Publisher) {
+	g.t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		_, err := p.Publish(g.t.Context(), send("ready", 0))
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			g.t.Fatal(err)
+		}
+	}
+}
+
+// read reads events as a service until each of the requests has ended.
+func (g *guarded) read(requests map[string]bool) {
+	g.t.Helper()
+	ctx, cancel := context.WithTimeout(g.t.Context(), 30*time.Second)
+	defer cancel()
+	err := events.Subscribe(ctx, g.connect("downstream_shop", nil), events.SubscribeConfig{Durable: "shop"}, func(_ context.Context, e *events.Event) error {
+		if e.Delivery != nil && e.Delivery.Final || e.Outcome != nil && e.Outcome.Final {
+			delete(requests, e.About().RequestID)
+		}
+		if len(requests) == 0 {
+			cancel()
+		}
+		return nil
+	})
+	if err != nil || len(requests) > 0 {
+		g.t.Fatalf("no end of %v, %v", requests, err)
+	}
+}
+
+func (g *guarded) awaitLetters(n int) {
+	g.t.Helper()
+	for end := time.Now().Add(20 * time.Second); strings.Count(g.as("operator", "dead", "list", "--json"), "\n") != n; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			g.t.Fatalf("there are not %d dead letters", n)
+		}
+	}
+}
+
+// number returns the number of the letter of a request from a list in JSON.
+func number(t *testing.T, list, request string) string {
+	t.Helper()
+	for line := range strings.Lines(list) {
+		var l listed
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			t.Fatal(err)
+		}
+		if l.RequestID == request {
+			return strconv.FormatUint(l.ID, 10)
+		}
+	}
+	t.Fatalf("no letter of %s in %s", request, list)
+	return ""
+}
