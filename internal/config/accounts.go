@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"maps"
+	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +27,9 @@ func (v *validator) account(a *Account, key string, providers map[string]channel
 		v.require(p == nil, key+".base_url", "must be given: %s has none that is the same for all accounts", a.Provider)
 	} else if err := checkURL(a.BaseURL, true); err != nil {
 		v.add(key+".base_url", "%w", err)
+	} else if host := hostOf(a.BaseURL); !loopback(host) {
+		ip, err := netip.ParseAddr(host)
+		v.require(err != nil || channels.MayCall(ip, v.private), key+".base_url", "is not a public address: if it is meant, add %s to http.allow_private", host)
 	}
 	a.BaseURL = strings.TrimRight(a.BaseURL, "/")
 	v.limits(a.Limits, p, key+".limits")
@@ -42,9 +47,20 @@ func (v *validator) account(a *Account, key string, providers map[string]channel
 			v.add(key+".settings."+name, "is not a setting of %s, which has %s%s", a.Provider, strings.Join(takes, ", "), didYouMean(name, takes))
 		}
 	}
-	if _, err := p.Contract(a.Channel()); err != nil && sound { // else it is likely to be missing the misspelt one
+	switch c, err := p.Contract(a.Channel()); {
+	case err == nil:
+		v.quiet(a.Quiet, c.Zone, key+".quiet")
+	case sound: // else it is likely to be missing the misspelt one
 		v.add(key+".settings", "are refused by %s: %w", a.Provider, err)
 	}
+}
+
+func hostOf(base string) string {
+	u, err := url.Parse(base)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }
 
 func (v *validator) limits(l Limits, p channels.Provider, key string) {

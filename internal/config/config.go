@@ -115,6 +115,10 @@ type HTTP struct {
 	Proxy       string        `yaml:"proxy"`        // URL of a proxy for all calls. Defaults to none, whatever HTTP_PROXY says
 	MaxBody     Size          `yaml:"max_body"`     // of an answer. Defaults to 768 KiB
 	DialTimeout time.Duration `yaml:"dial_timeout"` // Defaults to 5 seconds
+
+	// AllowPrivate is where providers may be although no public address leads
+	// there. A base_url that names loopback itself needs none. Defaults to none
+	AllowPrivate Networks `yaml:"allow_private"`
 }
 
 // Ops is how whoever runs the relay looks at a process: its health and metrics
@@ -140,6 +144,7 @@ type Account struct {
 	Limits      Limits             `yaml:"limits"`   // Defaults to the provider's
 	Breaker     Breaker            `yaml:"breaker"`
 	OnAmbiguous events.OnAmbiguous `yaml:"on_ambiguous"` // for sends that do not say. Defaults to hold
+	Quiet       []Quiet            `yaml:"quiet"`
 
 	Group   string                     `yaml:"-"` // that it is in, "" if none
 	Secrets map[string]channels.Secret `yaml:"-"`

@@ -27,7 +27,7 @@ func (shop) Contract(a *channels.Account) (events.Contract, error) {
 	if a.Setting("page_id", "") == "" {
 		return events.Contract{}, errors.New("page_id must be given")
 	}
-	return events.Contract{Provider: "shop", Account: a.Name, TextLimit: 7}, nil
+	return events.Contract{Provider: "shop", Account: a.Name, TextLimit: 7, Zone: a.Setting("zone", "")}, nil
 }
 
 var shops = []channels.Provider{shop{traits: channels.Traits{
@@ -78,7 +78,7 @@ func TestParse_defaults(t *testing.T) {
 	}
 	for s := range settings(c) {
 		optional := slices.Contains([]string{
-			"nats.creds", "nats.nkey", "nats.user", "nats.ca", "nats.cert", "nats.key", "http.proxy", "ops.listen", "log.level",
+			"nats.creds", "nats.nkey", "nats.user", "nats.ca", "nats.cert", "nats.key", "http.proxy", "http.allow_private", "ops.listen", "log.level",
 			"streams.requests.max_bytes", "streams.ledger.max_bytes", "streams.events.max_bytes", "streams.dead.max_bytes",
 		}, s.key)
 		if s.value.IsZero() != optional {
@@ -116,7 +116,7 @@ streams:
   requests: {max_age: 24h, max_bytes: 64MiB}
 dispatcher: {lease: 2s, call_timeout: 4s, grace: 5s, max_in_flight: 10, retry: {max_attempts: 3, base: 10ms, max: 1s}}
 collector: {workers: 2}
-http: {proxy: "http://proxy:3128", max_body: 64KiB, dial_timeout: 1s}
+http: {proxy: "http://proxy:3128", max_body: 64KiB, dial_timeout: 1s, allow_private: "10.1.2.0/16, 192.168.7.1"}
 log: {level: debug, format: json}
 accounts:
   - provider: shop
@@ -126,6 +126,9 @@ accounts:
     limits: {per_minute: 60, burst: 5, concurrency: 2}
     breaker: {min_calls: 4, ratio: 0.25, window: 1m, open: 1s}
     on_ambiguous: resend
+    quiet:
+      - {from: 21:00, to: "7:30"}
+      - {from: 12:00, to: 12:00, zone: UTC, days: [sun, mon], classes: [normal, bulk], promotions: send}
 groups:
   - name: app
     accounts: [shop/*]
@@ -140,6 +143,13 @@ groups:
 	a := c.Accounts[0]
 	if a.Limits != (Limits{PerMinute: 60, Burst: 5, Concurrency: 2}) || a.OnAmbiguous != events.Resend || a.BaseURL != "http://127.0.0.1:8080/shop" {
 		t.Errorf("account: got %+v", a)
+	}
+	quiet := []Quiet{
+		{From: "21:00", To: "07:30", Zone: "Asia/Ho_Chi_Minh", Classes: []events.Class{events.Bulk}, Promotions: HoldPromotions},
+		{From: "12:00", To: "12:00", Zone: "UTC", Days: []Day{"sun", "mon"}, Classes: []events.Class{events.Normal, events.Bulk}, Promotions: SendPromotions},
+	}
+	if !reflect.DeepEqual(a.Quiet, quiet) || quiet[0].To.Since() != 7*time.Hour+30*time.Minute || quiet[1].Days[1].Weekday() != time.Monday {
+		t.Errorf("quiet hours: got %+v", a.Quiet)
 	}
 	if a.Group != "app" || len(c.Groups) != 1 || c.Groups[0].Limits != (Windows{PerHour: 100}) {
 		t.Errorf("groups: got %+v, and the account in %q", c.Groups, a.Group)
@@ -223,6 +233,8 @@ func TestParse_faults(t *testing.T) {
 		{"contract", "accounts: [{provider: shop, name: main}]", "accounts[0].settings are refused by shop: page_id must be given"},
 		{"plain http", account("    base_url: http://shop.example"), "line 5: accounts[0].base_url must begin with https://"},
 		{"user in URL", account("    base_url: https://u:" + canary + "@shop.example"), "accounts[0].base_url must not hold a user or password"},
+		{"private URL", account("    base_url: https://10.2.0.1"), "accounts[0].base_url is not a public address: if it is meant, add 10.2.0.1 to http.allow_private"},
+		{"no network", "http: {allow_private: '10.1.0.0/16, here'}", "http.allow_private must be networks such as 10.1.0.0/16, 192.168.7.1, one of them is \"here\""},
 		{"query in URL", account("    base_url: https://shop.example?a=b"), "accounts[0].base_url must end with its path"},
 		{"no URL", account("    base_url: shop"), "accounts[0].base_url must be a URL"},
 		{"longer window", account("    limits: {per_second: 10, per_minute: 5}"), "accounts[0].limits cannot hold: 10 per second and 5 per minute contradict each other"},
@@ -238,6 +250,14 @@ func TestParse_faults(t *testing.T) {
 		{"two groups", minimal + "groups:\n  - {name: a, accounts: [shop/main], limits: {per_second: 5}}\n  - {name: b, accounts: [shop/*], limits: {per_second: 5}}", "groups[1].accounts[0] names shop/main, which is in the group a already"},
 		{"group limits", minimal + "groups:\n  - {name: a, accounts: [shop/main], limits: {per_second: 10, per_minute: 5}}", "groups[0].limits cannot hold: 10 per second and 5 per minute contradict each other"},
 		{"group concurrency", minimal + "groups:\n  - {name: a, accounts: [shop/main], limits: {per_second: 10, concurrency: 5}}", "groups[0].limits.concurrency is not a setting"},
+		{"quiet without a begin", account("    quiet: [{to: 07:30, zone: UTC}]"), "line 5: accounts[0].quiet[0].from must be given, such as 21:00"},
+		{"quiet without an end", account("    quiet:\n      - from: 07:30\n        zone: UTC"), "line 6: accounts[0].quiet[0].to must be given, such as 07:30"},
+		{"quiet at no time", account("    quiet: [{from: 24:00, to: 07:30, zone: UTC}]"), `accounts[0].quiet[0].from must be a time of the day from 00:00 to 23:59, it is "24:00"`},
+		{"quiet nowhere", account("    quiet: [{from: 21:00, to: 07:30}]"), "accounts[0].quiet[0].zone must be given, such as Asia/Ho_Chi_Minh: the account has none of its own"},
+		{"quiet zone", account("    quiet:\n      - from: 21:00\n        to: 07:30\n        zone: Saigon"), `line 8: accounts[0].quiet[0].zone must be an IANA time zone such as Asia/Ho_Chi_Minh, it is "Saigon"`},
+		{"quiet day", account("    quiet: [{from: 21:00, to: 07:30, zone: UTC, days: [mon, Tuesday]}]"), `accounts[0].quiet[0].days[1] must be one of mon, tue, wed, thu, fri, sat and sun, it is "Tuesday"`},
+		{"quiet class", account("    quiet: [{from: 21:00, to: 07:30, zone: UTC, classes: [slow]}]"), `accounts[0].quiet[0].classes[0] must be urgent, normal or bulk, it is "slow"`},
+		{"quiet promotions", account("    quiet: [{from: 21:00, to: 07:30, zone: UTC, promotions: wait}]"), `accounts[0].quiet[0].promotions must be hold or send, it is "wait"`},
 		{"policy", account("    on_ambiguous: retry"), `accounts[0].on_ambiguous must be hold, resend or assume_sent, it is "retry"`},
 	}
 	for _, test := range tests {
@@ -407,6 +427,18 @@ func TestSize(t *testing.T) {
 	}
 	if got := Size(1<<20).String() + " " + Size(1000).String() + " " + Size(0).String(); got != "1MiB 1000 0" {
 		t.Errorf("got %s", got)
+	}
+}
+
+func TestNetworks(t *testing.T) {
+	for text, want := range map[string]string{"": "", "10.1.2.3/16": "10.1.0.0/16", "192.168.7.1,fd00::/8": "192.168.7.1/32, fd00::/8"} {
+		var n Networks
+		if err := n.UnmarshalText([]byte(text)); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+		if got, _ := n.MarshalText(); string(got) != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
 	}
 }
 

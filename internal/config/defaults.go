@@ -58,6 +58,9 @@ func (a *Account) fill(t channels.Traits) {
 	or(&a.Breaker.Window, 10*time.Second)
 	or(&a.Breaker.Open, 15*time.Second)
 	or(&a.OnAmbiguous, events.Hold)
+	for i := range a.Quiet {
+		a.Quiet[i].fill()
+	}
 }
 
 func or[T comparable](field *T, def T) { *field = cmp.Or(*field, def) }

@@ -110,7 +110,7 @@ func (c *Config) complete(name string, lines map[string]int, env environment, pr
 		}
 		c.Accounts[i].fill(traits)
 	}
-	v := validator{lines: lines}
+	v := validator{lines: lines, private: c.HTTP.AllowPrivate.Prefixes}
 	v.brokerSecrets(c, env)
 	if secrets {
 		v.accountSecrets(c, byName, env)

@@ -49,6 +49,13 @@ func TestREADME_settings(t *testing.T) {
 		want[s.key] = [2]string{"", defaultOf(s.value)}
 		return true
 	})
+	var q Quiet
+	q.fill()
+	want["accounts[].quiet[].days"], want["accounts[].quiet[].classes"] = [2]string{}, [2]string{"", string(q.Classes[0])}
+	walk(reflect.ValueOf(&q).Elem(), "accounts[].quiet[]", func(s setting) bool {
+		want[s.key] = [2]string{"", defaultOf(s.value)}
+		return true
+	})
 	want["groups[].accounts"] = [2]string{}
 	walk(reflect.ValueOf(new(Group)).Elem(), "groups[]", func(s setting) bool {
 		want[s.key] = [2]string{}

@@ -14,7 +14,8 @@ import (
 // A validator finds what is wrong with a configuration that could be read.
 type validator struct {
 	faults
-	lines map[string]int
+	lines   map[string]int
+	private []netip.Prefix // that providers may be in
 }
 
 // add is faults.add with the line of the setting, or of the nearest section

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 	"strconv"
 	"strings"
 )
@@ -45,6 +46,39 @@ func (s Size) String() string {
 
 // MarshalText is String.
 func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Networks are ranges of addresses, written with commas between them:
+// 10.1.0.0/16, 192.168.7.1.
+type Networks struct{ Prefixes []netip.Prefix }
+
+// UnmarshalText reads what MarshalText writes.
+func (n *Networks) UnmarshalText(text []byte) error {
+	n.Prefixes = nil
+	if len(text) == 0 { // as MarshalText writes none
+		return nil
+	}
+	for part := range strings.SplitSeq(string(text), ",") {
+		part = strings.TrimSpace(part)
+		p, err := netip.ParsePrefix(part)
+		if a, single := netip.ParseAddr(part); single == nil {
+			p, err = a.Prefix(a.BitLen())
+		}
+		if err != nil {
+			return fmt.Errorf("must be networks such as 10.1.0.0/16, 192.168.7.1, one of them is %q", part)
+		}
+		n.Prefixes = append(n.Prefixes, p.Masked())
+	}
+	return nil
+}
+
+// MarshalText is the reverse of UnmarshalText.
+func (n Networks) MarshalText() ([]byte, error) {
+	var all []string
+	for _, p := range n.Prefixes {
+		all = append(all, p.String())
+	}
+	return []byte(strings.Join(all, ", ")), nil
+}
 
 // Calls is a number of calls. Writing 0 is refused, because a reader cannot
 // know whether it means none at all or as many as you like.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -33,6 +34,11 @@ type ClientConfig struct {
 	// Proxy is the URL of the proxy that all calls go through, such as
 	// http://proxy:3128. "" is none: the environment is never asked.
 	Proxy string
+
+	// AllowPrivate are networks that may be called although they are not
+	// public. A URL that names loopback itself may be called anyhow. Defaults to
+	// none. Through a Proxy, only hosts that are addresses can be judged.
+	AllowPrivate []netip.Prefix
 
 	// MaxIdleConnsPerHost bounds the connections kept open to one host between
 	// calls. More calls at a time than this work, but dial. Defaults to 512.
@@ -64,6 +70,7 @@ func (c ClientConfig) withDefaults() ClientConfig {
 // everything that comes back. It is safe for concurrent use.
 type Client struct {
 	cfg       ClientConfig
+	guard     *guard
 	transport *http.Transport
 	trip      http.RoundTripper
 	buffers   sync.Pool // *bytes.Buffer
@@ -77,8 +84,9 @@ func NewClient(c ClientConfig) (*Client, error) {
 	if c.Timeout < 0 || c.DialTimeout < 0 || c.IdleTimeout < 0 || c.MaxBody < 0 || c.MaxIdleConnsPerHost < 0 {
 		return nil, errors.New("configure client: a time or bound is below zero")
 	}
+	g := &guard{allow: c.AllowPrivate, dial: net.Dialer{Timeout: c.DialTimeout, KeepAlive: 15 * time.Second}}
 	t := &http.Transport{
-		DialContext:            (&net.Dialer{Timeout: c.DialTimeout, KeepAlive: 15 * time.Second}).DialContext,
+		DialContext:            g.dialContext,
 		TLSHandshakeTimeout:    c.DialTimeout,
 		MaxIdleConnsPerHost:    c.MaxIdleConnsPerHost,
 		IdleConnTimeout:        c.IdleTimeout,
@@ -94,9 +102,9 @@ func NewClient(c ClientConfig) (*Client, error) {
 		if err != nil || u.Host == "" {
 			return nil, errors.New("configure client: the proxy is not a URL such as http://proxy:3128")
 		}
-		t.Proxy = http.ProxyURL(u)
+		t.Proxy, t.DialContext = http.ProxyURL(u), g.dial.DialContext
 	}
-	client := &Client{cfg: c, transport: t, trip: credentialTripper{t}}
+	client := &Client{cfg: c, guard: g, transport: t, trip: credentialTripper{t}}
 	client.buffers.New = func() any { return new(bytes.Buffer) }
 	if c.Instrument != nil {
 		client.trip = c.Instrument(client.trip)
@@ -145,6 +153,10 @@ func (c *Client) roundTrip(parent context.Context, a *Account, call *Call, ans *
 	}
 	f.https = req.URL.Scheme == "https"
 	f.host = req.URL.Host
+	if f.proxied && c.guard.refuses(req.URL.Hostname()) {
+		f.set(FailConnect, f.privately())
+		return
+	}
 
 	// The round tripper rather than an http.Client: that one follows redirects
 	// unless told not to, parses Location even then, and puts the URL into

@@ -61,6 +61,8 @@ func (f *flight) failConnecting(err error) {
 	op, _ := errors.AsType[*net.OpError](err)
 	certificate, _ := errors.AsType[*tls.CertificateVerificationError](err)
 	switch {
+	case errors.Is(err, errPrivate):
+		f.set(FailConnect, f.privately())
 	case dns:
 		f.set(FailDNS, f.host+" did not resolve")
 	case certificate != nil:
@@ -70,6 +72,12 @@ func (f *flight) failConnecting(err error) {
 	default:
 		f.set(FailTLS, "no TLS connection to "+f.host+because(err))
 	}
+}
+
+// privately says that the guard has stopped the call. It does not say at which
+// address: events tell it to others.
+func (f *flight) privately() string {
+	return "no connection to " + f.host + ": its address is not public, and http.allow_private has no such network"
 }
 
 // failBody names why an answer that began could not be read to its end.

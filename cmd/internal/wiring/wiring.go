@@ -102,7 +102,7 @@ func RunDispatcher(ctx context.Context, p Process) error {
 	c := p.Config
 	client, err := channels.NewClient(channels.ClientConfig{
 		Timeout: c.Dispatcher.CallTimeout, DialTimeout: c.HTTP.DialTimeout,
-		MaxBody: int(c.HTTP.MaxBody), Proxy: c.HTTP.Proxy,
+		MaxBody: int(c.HTTP.MaxBody), Proxy: c.HTTP.Proxy, AllowPrivate: c.HTTP.AllowPrivate.Prefixes,
 	})
 	if err != nil {
 		return err
