@@ -24,6 +24,7 @@ func (d *Dispatcher) Update(ctx context.Context, all []*Account, groups []Group)
 	}
 	d.limits.Store(&limits)
 	old := *d.accounts.Swap(&accounts)
+	d.schedules.kick()
 	d.mu.Lock()
 	opened := slices.Collect(maps.Values(d.opened))
 	d.mu.Unlock()

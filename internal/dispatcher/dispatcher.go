@@ -69,6 +69,7 @@ type Dispatcher struct {
 	controls  controls
 	telling   *broker.Outage // of the states of accounts
 	owner     *Owner
+	schedules *schedules
 
 	// storing outlives the calls: an answer that came is stored.
 	storing     context.Context
@@ -110,6 +111,7 @@ func New(cfg Config) (*Dispatcher, error) {
 	d.intending = broker.NewOutage(cfg.Log, "intents cannot be stored")
 	d.storing, d.stopStoring = context.WithCancel(context.Background())
 	d.crew = newCrew(cfg.MaxInFlight, d.storing.Done())
+	d.schedules = newSchedules(d)
 	d.owner = NewOwner(OwnerConfig{JS: cfg.JS, Partitions: cfg.Partitions, Lease: cfg.Lease, Log: cfg.Log}, d)
 	return d, nil
 }
@@ -130,6 +132,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	defer watching.Wait()
 	watching.Go(func() { d.watchControls(ctx) })
 	watching.Go(func() { d.answerStatus(ctx) })
+	watching.Go(func() { d.schedules.run(ctx) })
 	err := d.owner.Run(ctx)
 	d.ending.Wait()
 	return err
@@ -165,6 +168,7 @@ func (d *Dispatcher) Open(ctx context.Context, n int, epoch uint64) error {
 		l.heed(d.controls.of(l.key))
 	}
 	d.showPaused(p)
+	d.schedules.kick()
 	d.cfg.Observer.TookOver()
 	d.log.Debug("partition opened", "partition", n, "epoch", epoch)
 	return nil

@@ -45,7 +45,7 @@ func Dispatcher() Role {
 		alone    = "share the partitions among the dispatchers"
 		recovery = "take over where another dispatcher was"
 	)
-	owners, control := bucket(broker.OwnersBucket), bucket(broker.ControlBucket)
+	owners, control, schedules := bucket(broker.OwnersBucket), bucket(broker.ControlBucket), bucket(broker.SchedulesBucket)
 	r := Role{Name: "dispatcher", Who: "calls the providers", Answers: true}
 	r.Publish = slices.Concat(self(),
 		known("check the streams", all()...),
@@ -64,6 +64,9 @@ func Dispatcher() Role {
 		grants("hold a limit that accounts share", "tram.group.*"),
 		feed("obey operators", control, "$KV."+broker.ControlBucket+".>"),
 		read("obey operators", control),
+		feed("run schedules", schedules, "$KV."+broker.SchedulesBucket+".>"),
+		last("run schedules", schedules),
+		grants("run schedules", "$KV."+broker.SchedulesBucket+".progress.*", "tram.report.*.*.*"),
 		grants("say what each account can do", "$KV."+broker.AccountsBucket+".*.*"),
 	)
 	r.Subscribe = slices.Concat(
@@ -105,6 +108,7 @@ func Operator() Role {
 		grants("ask dispatchers how they stand", broker.StatusSubject),
 		grants("resolve", "tram.result.*.*.*"),
 		grants("pause and resume lanes", "$KV."+broker.ControlBucket+".*.*"),
+		grants("keep schedules", "$KV."+broker.SchedulesBucket+".*.*"),
 		grants("decide about dead letters", "$KV."+broker.DecisionsBucket+".>"),
 		grants("drop dead letters", "$JS.API.STREAM.MSG.DELETE."+broker.Dead),
 		grants("keep account of replays", "$KV."+broker.JobsBucket+".>"),

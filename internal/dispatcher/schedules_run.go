@@ -1,0 +1,200 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/schedule"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// A refusedRun says why a schedule must not run until something changes.
+type refusedRun struct{ error }
+
+// fire runs e if it is due, or skips it if its last run has not ended.
+//
+// The run is recorded before its request is published. So of several dispatchers
+// that take themselves for the owner one goes on, and whoever meets a run of
+// which nobody knows whether it was published looks for it in REQUESTS. Two that
+// publish at the same moment publish the same id, which the broker takes once.
+func (s *schedules) fire(p *partition, e *scheduled) error {
+	ctx, cancel := context.WithTimeout(p.take, scheduleTimeout)
+	defer cancel()
+	progress := e.Progress
+	if e.unknown() {
+		seq, err := s.look(ctx, progress.Last)
+		switch {
+		case err != nil:
+			return err
+		case seq != 0:
+			return s.stored(ctx, e, progress, seq)
+		}
+		progress.Last, progress.HandledMS = nil, progress.Last.AtMS-1 // it is due as it was before
+		return s.store.Record(ctx, e.Entry, progress)
+	}
+	at := e.Due(e.times, p.clock.passed(s.now()))
+	if at.IsZero() {
+		return nil
+	}
+	request, err := s.request(e, at)
+	if err != nil {
+		return refusedRun{err}
+	}
+	progress.HandledMS = at.UnixMilli()
+	if p.unended(progress.Last) {
+		progress.Skipped++
+		s.log.Info("schedule skipped: its last run has not ended", "schedule", e.Name, "provider", e.key.provider, "account", e.key.account)
+		return s.store.Record(ctx, e.Entry, progress)
+	}
+	lane := broker.LaneFilter(p.n, e.key.provider, e.key.account, request.Class)
+	after, err := s.newest(ctx, lane)
+	if err != nil {
+		return err
+	}
+	progress.Last = &schedule.Run{
+		AtMS: at.UnixMilli(), ID: request.ID, Provider: request.Provider, Account: request.Account, Class: request.Class, After: after,
+	}
+	if err := s.store.Record(ctx, e.Entry, progress); err != nil {
+		return err
+	}
+	if !p.mayCall() {
+		return errLeaseLost
+	}
+	seq, err := s.publish(ctx, request)
+	if err != nil {
+		return err
+	}
+	return s.stored(ctx, e, progress, seq)
+}
+
+// request makes the request of e that is due at a time, as its account takes it.
+func (s *schedules) request(e *scheduled, at time.Time) (*events.Request, error) {
+	k := s.d.known(e.key)
+	if k == nil {
+		_, detail := s.d.whyUnknown(events.KindReport, e.key)
+		return nil, errors.New(detail)
+	}
+	r, err := e.Schedule.Request(e.Name, at, k.contract.Zone)
+	if err == nil {
+		err = k.contract.Check(r)
+	}
+	return r, err
+}
+
+// publish publishes r as any producer does, and returns its sequence.
+func (s *schedules) publish(ctx context.Context, r *events.Request) (uint64, error) {
+	m, err := events.EncodeRequest(r)
+	if err != nil {
+		return 0, refusedRun{err}
+	}
+	m.Header.Set(jetstream.ExpectedStreamHeader, broker.Requests)
+	ack, err := s.d.cfg.JS.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
+	if err != nil {
+		return 0, fmt.Errorf("publish request of schedule: %w", err)
+	}
+	return ack.Sequence, nil
+}
+
+// stored records that the last run of e is in REQUESTS.
+func (s *schedules) stored(ctx context.Context, e *scheduled, progress schedule.Progress, seq uint64) error {
+	run := *progress.Last
+	run.Seq = seq
+	progress.Last = &run
+	return s.store.Record(ctx, e.Entry, progress)
+}
+
+// newest returns the last sequence that matches filter in REQUESTS, or 0.
+func (s *schedules) newest(ctx context.Context, filter string) (uint64, error) {
+	m, err := s.d.reader.Last(ctx, broker.Requests, filter)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return m.Seq, nil
+}
+
+// look returns where the request of a run is in REQUESTS, 0 if it is not there.
+func (s *schedules) look(ctx context.Context, run *schedule.Run) (seq uint64, err error) {
+	n := broker.Partition(run.Provider, run.Account, s.d.cfg.Partitions)
+	lane := broker.LaneFilter(n, run.Provider, run.Account, run.Class)
+	err = s.d.reader.Replay(ctx, broker.Requests, lane, run.After+1, func(m *broker.Stored) error {
+		if slices.Equal(m.Header[events.HeaderID], []string{run.ID}) {
+			seq = m.Seq
+			return errFound
+		}
+		return nil
+	})
+	if errors.Is(err, errFound) {
+		err = nil
+	}
+	return seq, err
+}
+
+var errFound = errors.New("found")
+
+// unknown reports whether nobody knows if the last run of e was published.
+func (e *scheduled) unknown() bool { return e.Progress.Last != nil && e.Progress.Last.Seq == 0 }
+
+// settle notes how an attempt to run e has ended.
+func (s *schedules) settle(p *partition, e *scheduled, err error) {
+	s.plan(e)
+	refused, isRefused := errors.AsType[refusedRun](err)
+	switch {
+	case err == nil:
+		e.told = ""
+		s.outage.Worked()
+	case isRefused: // there is another time
+		s.tell(e, refused.error)
+		e.next = e.times.Next(p.clock.passed(s.now()))
+	case errors.Is(err, schedule.ErrChanged) || p.take.Err() != nil: // what it has changed to is on its way
+		e.retry = s.now().Add(scheduleRetry)
+	default:
+		s.outage.Failed(err)
+		e.retry = s.now().Add(scheduleRetry)
+	}
+}
+
+// unended reports whether a run has not ended, as far as the partition knows:
+// whether its request waits to be read, waits in its lane, or is being worked.
+func (p *partition) unended(run *schedule.Run) bool {
+	if run == nil {
+		return false
+	}
+	class := slices.Index(events.Classes, run.Class)
+	if class < 0 || broker.Partition(run.Provider, run.Account, p.d.cfg.Partitions) != p.n {
+		return false
+	}
+	fed := run.Seq <= p.fed.Load() // before the lane is looked for: it is made first
+	p.mu.Lock()
+	l := p.lanes[laneKey{provider: run.Provider, account: run.Account}]
+	p.mu.Unlock()
+	if l == nil {
+		return !fed
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.queues[class].holds(run.Seq) || l.open[run.Seq] != nil || !fed && run.Seq > l.queues[class].known()
+}
+
+// holds reports whether the request at seq, of the queue's lane and class, is in
+// the queue or in the part of the stream that it has yet to read.
+func (q *queue) holds(seq uint64) bool {
+	return seq > q.head && seq <= q.skipped || slices.ContainsFunc(q.items, func(m *broker.Stored) bool { return m.Seq == seq })
+}
+
+// passed returns the time that is over by the broker's clock, for sure, when it
+// is t by ours.
+func (c clock) passed(t time.Time) time.Time {
+	if !c.read.IsZero() {
+		t = c.read.Round(0).Add(t.Sub(c.read))
+	}
+	return t.Add(c.least)
+}
