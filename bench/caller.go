@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+
+	"github.com/valyala/fasthttp"
 )
 
 // A caller posts JSON to the provider and returns the status and the answer.
@@ -28,5 +30,27 @@ func stdCaller(inflight int) caller {
 		defer resp.Body.Close()
 		answer, err := io.ReadAll(resp.Body)
 		return resp.StatusCode, answer, err
+	}
+}
+
+// fastCaller is the fastest client there is.
+func fastCaller(inflight int) caller {
+	client := &fasthttp.Client{
+		MaxConnsPerHost: inflight, NoDefaultUserAgentHeader: true,
+		DisableHeaderNamesNormalizing: true, DisablePathNormalizing: true,
+	}
+	return func(url string, body []byte) (int, []byte, error) {
+		q, a := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+		defer fasthttp.ReleaseRequest(q)
+		defer fasthttp.ReleaseResponse(a)
+		q.SetRequestURI(url)
+		q.Header.SetMethod(fasthttp.MethodPost)
+		q.Header.SetContentType("application/json")
+		q.Header.Set("Authorization", "Bearer "+token)
+		q.SetBodyRaw(body)
+		if err := client.Do(q, a); err != nil {
+			return 0, nil, err
+		}
+		return a.StatusCode(), bytes.Clone(a.Body()), nil
 	}
 }

@@ -2,10 +2,17 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/tramhq/tram/pkg/events"
 )
+
+//go:generate go tool msgp -tests=false -io=false -unexported=false
+//msgp:tag msgpack
+//msgp:ignore call zalo
 
 // What all contenders do: a Card comes in, a Result is stored, a Notice goes
 // out. A Card is the body of a tram send, byte for byte.
@@ -14,7 +21,7 @@ import (
 type Card struct {
 	Recipient     Person  `msgpack:"recipient"`
 	Content       Content `msgpack:"content"`
-	Tenant        string  `msgpack:"tenant"`
+	Tenant        string  `msgpack:"tenant"` // the account
 	CorrelationID string  `msgpack:"correlation_id"`
 }
 
@@ -75,18 +82,22 @@ const (
 )
 
 // sendOf is send number i as tram's producers make it; its body is a Card.
-func sendOf(i, accounts int) *events.Request {
-	return &events.Request{
+func sendOf(i, accounts int) (*nats.Msg, error) {
+	r := &events.Request{
 		Meta: events.Meta{ID: sendID(i), Source: "/bench", Time: time.Now()}, Kind: events.KindSend,
 		Provider: provider, Account: account(i % accounts), Class: events.Normal,
 		Send: &events.Send{
 			Recipient: events.Recipient{Kind: events.ByPhone, Value: phone(i)},
-			Content: events.Content{Kind: events.ContentTemplate, TemplateRef: fmt.Sprint(script), Params: map[string]string{
+			Content: events.Content{Kind: events.ContentTemplate, TemplateRef: strconv.Itoa(script), Params: map[string]string{
 				"customer_name": "Nguyễn Thị Hồng Nhung", "order_code": sendID(i), "amount": "1.250.000 đ",
 			}},
-			Context: events.Context{Tenant: "bench", CorrelationID: sendID(i)},
+			Context: events.Context{Tenant: account(i % accounts), CorrelationID: sendID(i)},
 		},
 	}
+	if err := r.Validate(); err != nil {
+		return nil, err
+	}
+	return events.EncodeRequest(r)
 }
 
 func sendID(i int) string  { return fmt.Sprintf("order-%08d", i) }

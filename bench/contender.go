@@ -3,81 +3,75 @@ package main
 import (
 	"context"
 	"fmt"
+	"os/exec"
 	"strconv"
-
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
+	"time"
 )
 
-// A contender does the work with processes of its own.
+// A contender does the work, with a broker and processes of its own.
 type contender interface {
-	// setUp makes what its processes and producers need on the broker.
-	setUp(ctx context.Context, r *rig) error
+	// serve starts the broker and makes on it what the others need.
+	serve(ctx context.Context, dir string) (*process, error)
 
-	// send is send number i, as it is published.
-	send(i int) (*nats.Msg, error)
+	// publish publishes sends number from to to, and returns when all are
+	// stored. At rate 0 it goes as fast as the broker takes them; else it goes
+	// at so many per second and tells of each when it was published.
+	publish(ctx context.Context, from, to, rate int, published func(i int)) error
 
-	// start starts its processes, in an order of its own.
-	start(ctx context.Context, r *rig) ([]*process, error)
+	// start starts what calls the provider at that URL and what makes
+	// deliveries. They are called dispatcher and collector.
+	start(ctx context.Context, dir, provider string) ([]*process, error)
 
-	// notices are the stream and the subjects of the deliveries.
-	notices() (stream, filter string)
+	// stored is how many deliveries are stored, and when the last one was.
+	stored(ctx context.Context) (n int, last time.Time, err error)
+
+	// watch calls seen with every delivery that a consumer gets, until stop.
+	watch(ctx context.Context, seen func(body []byte)) (stop func(), err error)
+
+	// close lets go of the broker.
+	close()
 }
 
 // contenderOf returns the contender of that name.
 func (b *bench) contenderOf(name string, s scenario) (contender, error) {
 	switch name {
+	case "bare":
+		return newLoop(s, "loop"), nil
 	case "bare-std":
-		return loopContender{scenario: s, std: true}, nil
+		return newLoop(s, "loop", "-std"), nil
+	case "watermill":
+		return newLoop(s, "watermill", "-std"), nil
+	case "watermill-mw":
+		return newLoop(s, "watermill", "-std", "-middlewares"), nil
+	case "asynq":
+		return &asynqContender{scenario: s, redis: b.redis}, nil
 	case "tram":
-		return &tram{scenario: s, programs: b.programs, profile: b.profile}, nil
+		return newTram(s, b), nil
 	}
-	return nil, fmt.Errorf("there is no contender of that name")
+	return nil, fmt.Errorf("%q is no contender: bare, bare-std, watermill, watermill-mw, asynq and tram are", name)
 }
 
-// A loopContender is the loop by hand.
-type loopContender struct {
-	scenario
-	std bool
-}
+// roles are what the processes of all contenders are called.
+var roles = []string{"collector", "dispatcher"}
 
-func (c loopContender) setUp(ctx context.Context, r *rig) error { return setUpLoop(ctx, r.js) }
-
-// setUpLoop makes streams with the properties that tram's have.
-func setUpLoop(ctx context.Context, js jetstream.JetStream) error {
-	for name, subject := range map[string]string{loopSends: "bench.send.*", loopResults: "bench.result.*", loopNotices: "bench.notice.*"} {
-		_, err := js.CreateStream(ctx, jetstream.StreamConfig{
-			Name: name, Subjects: []string{subject}, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, AllowDirect: true,
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (c loopContender) send(i int) (*nats.Msg, error) { return loopSend(i, c.accounts) }
-
-// loopSend is a send without tram's headers.
-func loopSend(i, accounts int) (*nats.Msg, error) {
-	_, m, err := encodeSend(i, accounts)
-	if err != nil {
-		return nil, err
-	}
-	return &nats.Msg{Subject: "bench.send." + account(i%accounts), Data: m.Data}, nil
-}
-
-func (c loopContender) start(_ context.Context, r *rig) ([]*process, error) {
+// crew starts as many processes of each role as the scenario has.
+func (s scenario) crew(dir string, command func(role string, i int) *exec.Cmd) ([]*process, error) {
 	var all []*process
-	for _, role := range []string{"collect", "dispatch"} {
-		p, err := myself(r.dir, role, "loop", "-role", role, "-broker", r.broker, "-provider", r.provider,
-			"-inflight", strconv.Itoa(c.inflight), "-std="+strconv.FormatBool(c.std))
-		if err != nil {
-			return all, err
+	for _, role := range roles {
+		for i := range max(1, s.each) {
+			p, err := launch(dir, role, command(role, i))
+			if err != nil {
+				return all, err
+			}
+			all = append(all, p)
 		}
-		all = append(all, p)
 	}
 	return all, nil
 }
 
-func (c loopContender) notices() (stream, filter string) { return loopNotices, "bench.notice.*" }
+// myCrew is crew of this program's own hidden commands.
+func (s scenario) myCrew(dir, broker, provider, command string, flags ...string) ([]*process, error) {
+	return s.crew(dir, func(role string, _ int) *exec.Cmd {
+		return myself(command, append(flags, "-role", role, "-broker", broker, "-provider", provider, "-inflight", strconv.Itoa(s.inflight))...)
+	})
+}

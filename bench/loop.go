@@ -3,12 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
-	"fmt"
-	"os"
-	"strings"
-	"sync"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -24,33 +18,54 @@ const (
 	loopNotices = "BENCH_NOTICES"
 )
 
-// window is how many messages a loop publishes ahead of the broker.
-const window = 4096
+// newLoop returns the contender whose processes are a hidden command that
+// works on the loop's streams.
+func newLoop(s scenario, command string, flags ...string) contender {
+	return &loopContender{s, command, flags, onJetStream{
+		stream: loopNotices, filter: "bench.notice.*", setUp: setUpLoop,
+		send: func(i int) (*nats.Msg, error) {
+			m, err := sendOf(i, s.accounts) // without tram's headers
+			if err != nil {
+				return nil, err
+			}
+			return &nats.Msg{Subject: "bench.send." + account(i%s.accounts), Data: m.Data}, nil
+		},
+	}}
+}
+
+type loopContender struct {
+	scenario
+	command string
+	flags   []string
+	onJetStream
+}
+
+// setUpLoop makes streams with the properties that tram's have.
+func setUpLoop(ctx context.Context, js jetstream.JetStream) error {
+	for name, subjects := range map[string]string{loopSends: "bench.send.*", loopResults: "bench.result.*", loopNotices: "bench.notice.*"} {
+		_, err := js.CreateStream(ctx, jetstream.StreamConfig{
+			Name: name, Subjects: []string{subjects}, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, AllowDirect: true,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *loopContender) start(_ context.Context, dir, provider string) ([]*process, error) {
+	return c.myCrew(dir, c.url, provider, c.command, c.flags...)
+}
+
+// A loop is one of its processes.
+type loop struct {
+	duty
+	pub *publisher
+}
 
 // serveLoop is the hidden command `bench loop`.
 func serveLoop(args []string) error {
-	flags := flag.NewFlagSet("loop", flag.ExitOnError)
-	role := flags.String("role", "", "dispatch or collect")
-	l := &loop{}
-	flags.StringVar(&l.broker, "broker", "", "URL")
-	flags.StringVar(&l.provider, "provider", "", "URL")
-	flags.IntVar(&l.inflight, "inflight", 256, "calls under way at once")
-	flags.BoolVar(&l.std, "std", false, "the HTTP client and the codec that tram uses")
-	_ = flags.Parse(args) // exits on an error
-	return l.run(*role)
-}
-
-type loop struct {
-	broker, provider string
-	inflight         int
-	std              bool
-
-	codec codec
-	call  caller
-	pub   *publisher
-}
-
-func (l *loop) run(role string) error {
+	l := &loop{duty: readDuty("loop", args, nil)}
 	nc, err := nats.Connect(l.broker)
 	if err != nil {
 		return err
@@ -63,13 +78,12 @@ func (l *loop) run(role string) error {
 	if l.pub, err = newPublisher(nc, window); err != nil {
 		return err
 	}
-	l.codec, l.call = std{}, stdCaller(l.inflight)
 	stream, handle := loopSends, l.dispatcher()
-	if role == "collect" {
+	if l.role == "collector" {
 		stream, handle = loopResults, l.collect
 	}
 	consumer, err := js.CreateOrUpdateConsumer(context.Background(), stream, jetstream.ConsumerConfig{
-		Durable: role, AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: 2*window + 2*l.inflight,
+		Durable: l.role, AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: 2*window + 2*l.inflight,
 	})
 	if err != nil {
 		return err
@@ -96,51 +110,21 @@ func (l *loop) dispatcher() func(jetstream.Msg) {
 	return func(m jetstream.Msg) { work <- m }
 }
 
-// dispatch makes one call and publishes its result. The send is acknowledged
-// when that is stored.
+// dispatch acknowledges a send when its result is stored.
 func (l *loop) dispatch(m jetstream.Msg) error {
-	c, err := l.codec.card(m.Data())
+	account, result, err := l.callProvider(m.Data())
 	if err != nil {
 		return err
 	}
-	account := m.Subject()[strings.LastIndexByte(m.Subject(), '.')+1:]
-	body, err := l.codec.call(c)
-	if err != nil {
-		return err
-	}
-	r := &Result{ID: c.CorrelationID, Account: account, Recipient: c.Recipient, Attempt: 1}
-	if r.Status, r.Answer, err = l.call(l.provider+path(account), body); err != nil {
-		return err
-	}
-	r.AtMS = time.Now().UnixMilli()
-	data, err := l.codec.result(r)
-	if err != nil {
-		return err
-	}
-	return l.passOn(m, "bench.result."+account, data)
+	return l.passOn(m, "bench.result."+account, result)
 }
 
-// collect makes the notice of one result.
 func (l *loop) collect(m jetstream.Msg) {
-	ended(func() error {
-		r, err := l.codec.readResult(m.Data())
-		if err != nil {
-			return err
-		}
-		code, err := l.codec.code(r.Answer)
-		if err != nil {
-			return err
-		}
-		n, err := noticeOf(r, code)
-		if err != nil {
-			return err
-		}
-		data, err := l.codec.notice(n)
-		if err != nil {
-			return err
-		}
-		return l.passOn(m, "bench.notice."+r.Account, data)
-	}())
+	account, notice, err := l.makeNotice(m.Data())
+	if err == nil {
+		err = l.passOn(m, "bench.notice."+account, notice)
+	}
+	ended(err)
 }
 
 // passOn publishes data, and acknowledges m when that is stored.
@@ -148,16 +132,4 @@ func (l *loop) passOn(m jetstream.Msg, subject string, data []byte) error {
 	return l.pub.publish(&nats.Msg{Subject: subject, Data: data}, func(err error) {
 		ended(errors.Join(err, m.Ack()))
 	})
-}
-
-var once sync.Once
-
-// ended ends the process on an error: there is none in a run that counts.
-func ended(err error) {
-	if err != nil {
-		once.Do(func() {
-			fmt.Fprintln(os.Stderr, "bench loop:", err)
-			os.Exit(1)
-		})
-	}
 }

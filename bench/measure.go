@@ -1,88 +1,86 @@
 package main
 
 import (
-	"fmt"
 	"runtime"
-	"strings"
+	"slices"
 	"time"
 )
 
 // measured is what one run was like.
 type measured struct {
-	n        int
-	wall     time.Duration // from the first call to the last delivery
-	total    time.Duration // from the start of the processes
-	broker   time.Duration // CPU
-	provider time.Duration // CPU
-	workers  []worker
-	most     int64   // calls under way at once, at the provider
-	others   float64 // share of the machine's CPU that was not ours
-	repeated int64   // calls for a recipient that had been called
-	lost     int64   // sends whose recipient was never called
-}
-
-// A worker is a process of a contender.
-type worker struct {
-	name string
-	cpu  time.Duration // since it was started
-	peak int64         // memory, bytes
+	n          int
+	wall       time.Duration            // from the first call to the last delivery
+	cpu        map[string]time.Duration // by what the processes are called
+	peak       map[string]int64         // memory, bytes; the most of one process
+	most       int64                    // calls under way at once, at the provider
+	others     float64                  // share of the machine's CPU that was not ours
+	repeated   int64                    // calls for a recipient that had been called
+	lost       int64                    // sends whose recipient was never called
+	toCall     []time.Duration          // from publishing, sorted; paced runs only
+	toDelivery []time.Duration          // the same
 }
 
 // used is how much CPU was used until a moment.
 type used struct {
-	at                             time.Time
-	machine, broker, provider, own time.Duration
+	at      time.Time
+	machine time.Duration
+	own     time.Duration // of this process
+	by      map[string]time.Duration
 }
 
-func (r *rig) used(workers []*process) used {
-	u := used{at: time.Now(), machine: machineCPU(), broker: r.nats.cpu(), provider: r.stub.cpu(), own: ownCPU()}
-	for _, w := range workers {
-		u.own += w.cpu()
+func (r *rig) used() used {
+	u := used{at: time.Now(), machine: machineCPU(), own: ownCPU(), by: map[string]time.Duration{}}
+	for _, p := range r.processes() {
+		u.by[p.name] += p.cpu()
 	}
 	return u
 }
 
-// measure is called as soon as a run is over.
-func (r *rig) measure(s scenario, began, last time.Time, before used, workers []*process) (*measured, error) {
-	after := r.used(workers)
+// measure is called as soon as a run is over. What was used before counts for
+// nothing.
+func (r *rig) measure(before used, last time.Time) (*measured, error) {
+	after := r.used()
 	var calls Calls
 	if err := r.ask("/calls", &calls); err != nil {
 		return nil, err
 	}
 	m := &measured{
-		n: s.n, wall: last.Sub(time.Unix(0, calls.First)), total: last.Sub(began),
-		broker: after.broker - before.broker, provider: after.provider - before.provider,
-		most: calls.Most, repeated: calls.Repeated, lost: int64(s.n) - (calls.Calls - calls.Repeated),
+		n: r.n, wall: last.Sub(time.Unix(0, calls.First)), cpu: map[string]time.Duration{}, peak: map[string]int64{},
+		most: calls.Most, repeated: calls.Repeated, lost: int64(r.warmUp()+r.n) - (calls.Calls - calls.Repeated),
 	}
-	for _, p := range workers {
-		m.workers = append(m.workers, worker{p.name, p.cpu(), p.peak()})
+	ours := after.own - before.own
+	for name, cpu := range after.by {
+		m.cpu[name] = cpu - before.by[name]
+		ours += m.cpu[name]
 	}
-	all := after.at.Sub(before.at).Seconds() * float64(runtime.NumCPU())
-	ours := after.own - before.own + m.broker + m.provider
-	m.others = max(0, (after.machine-before.machine-ours).Seconds()/all)
+	for _, p := range r.workers {
+		m.peak[p.name] = max(m.peak[p.name], p.peak())
+	}
+	machine := after.at.Sub(before.at).Seconds() * float64(runtime.NumCPU())
+	m.others = max(0, (after.machine-before.machine-ours).Seconds()/machine)
 	return m, nil
 }
 
 // rate is in events per second.
 func (m *measured) rate() float64 { return float64(m.n) / m.wall.Seconds() }
 
-// perEvent is d in microseconds per event, which is milliseconds per thousand.
-func (m *measured) perEvent(d time.Duration) float64 {
-	return float64(d.Microseconds()) / float64(m.n)
+// cost is the CPU time of the named processes, or of all if none is named, in
+// microseconds per event, which is milliseconds per thousand.
+func (m *measured) cost(names ...string) (us float64) {
+	for name, cpu := range m.cpu {
+		if len(names) == 0 || slices.Contains(names, name) {
+			us += float64(cpu.Microseconds()) / float64(m.n)
+		}
+	}
+	return us
 }
 
-func (m *measured) workersText() string {
-	var all []string
-	for _, w := range m.workers {
-		all = append(all, fmt.Sprintf("%s %.1f", w.name, m.perEvent(w.cpu)))
+// percentile returns the p-th of a hundred of sorted durations, in
+// milliseconds.
+func percentile(sorted []time.Duration, p int) float64 {
+	if len(sorted) == 0 {
+		return 0
 	}
-	return strings.Join(all, " ")
-}
-
-func (m *measured) peaks() string {
-	var all []string
-	for _, w := range m.workers {
-		all = append(all, fmt.Sprintf("%s %d", w.name, w.peak>>20))
-	}
-	return strings.Join(all, " ")
+	i := (len(sorted)*p + 99) / 100
+	return sorted[max(0, i-1)].Seconds() * 1000
 }

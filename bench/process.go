@@ -48,16 +48,12 @@ func launch(dir, name string, cmd *exec.Cmd) (*process, error) {
 	return p, nil
 }
 
-// myself starts this program with a hidden command.
-func myself(dir, name string, args ...string) (*process, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	return launch(dir, name, exec.Command(self, args...))
+// myself is this program with a hidden command.
+func myself(command string, args ...string) *exec.Cmd {
+	return exec.Command("/proc/self/exe", append([]string{command}, args...)...)
 }
 
-// stop is SIGTERM, and a second after grace SIGKILL. The process may be dead
+// stop is SIGTERM, and after some grace SIGKILL. The process may be dead
 // already.
 func (p *process) stop() {
 	const grace = 20 * time.Second

@@ -2,11 +2,11 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 )
@@ -49,25 +49,24 @@ func (p *publisher) answered(m *nats.Msg) {
 		return
 	}
 	if len(m.Data) == 0 || bytes.Contains(m.Data, []byte(`"error"`)) {
-		err = fmt.Errorf("publish: %s", cmp.Or(string(m.Data), "no stream"))
+		err = fmt.Errorf("the broker has not stored a message: %s", m.Data) // nothing: no stream takes it
 	}
 	stored := p.stored[slot]
 	p.free <- slot
 	stored(err)
 }
 
-// all publishes n messages and returns when all are stored.
-func (p *publisher) all(n int, message func(i int) (*nats.Msg, error)) error {
+// all publishes messages number from to to and returns when all are stored.
+func (p *publisher) all(from, to int, message func(i int) (*nats.Msg, error)) error {
 	var wg sync.WaitGroup
-	var once sync.Once
-	var failed error
+	var refused atomic.Pointer[error]
 	stored := func(err error) {
 		if err != nil {
-			once.Do(func() { failed = err })
+			refused.CompareAndSwap(nil, &err)
 		}
 		wg.Done()
 	}
-	for i := range n {
+	for i := from; i < to; i++ {
 		m, err := message(i)
 		if err != nil {
 			return err
@@ -78,5 +77,10 @@ func (p *publisher) all(n int, message func(i int) (*nats.Msg, error)) error {
 		}
 	}
 	wg.Wait()
-	return failed
+	if err := refused.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
+
+func (p *publisher) close() { _ = p.sub.Unsubscribe() }

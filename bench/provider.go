@@ -93,10 +93,18 @@ func phone(i int) string { return fmt.Sprintf("09%08d", i) }
 
 func recipientIn(body []byte) (i int, ok bool) {
 	_, rest, ok := bytes.Cut(body, []byte(`"phone_no":"09`))
-	if !ok || len(rest) < 8 {
+	if !ok {
 		return 0, false
 	}
-	for _, c := range rest[:8] {
+	return digits(rest)
+}
+
+// digits reads the eight that text begins with.
+func digits(text []byte) (i int, ok bool) {
+	if len(text) < 8 {
+		return 0, false
+	}
+	for _, c := range text[:8] {
 		if c < '0' || c > '9' {
 			return 0, false
 		}
