@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(upCommand(), setupCommand(), sendCommand(), reportCommand(), commandCommand(), tailCommand(),
+	root.AddCommand(upCommand(), sandboxCommand(), setupCommand(), sendCommand(), reportCommand(), commandCommand(), tailCommand(),
 		statusCommand(), laneCommand(), deadCommand(), replayCommand(), exportCommand(), importCommand(), configCommand(), versionCommand())
 	noteStart(root, &started)
 	root.SetArgs(args)
