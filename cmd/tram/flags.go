@@ -50,6 +50,12 @@ func (f *requestFlags) register(cmd *cobra.Command) {
 	fs.StringVar(&f.correlationID, "correlation-id", "", "comes back in every event")
 	fs.StringToStringVar(&f.metadata, "metadata", nil, "name=value, comes back in every event")
 	fs.StringVar(&f.body, "body", "", "read the whole request as JSON from a file, - for standard input; other flags of the body are not allowed then")
+	f.registerWait(cmd)
+}
+
+// registerWait adds the flags that say what to do once it is published.
+func (f *requestFlags) registerWait(cmd *cobra.Command) {
+	fs := cmd.Flags()
 	fs.BoolVar(&f.wait, "wait", false, "wait for the end and print every event about the request")
 	fs.DurationVar(&f.waitFor, "timeout", time.Minute, "how long to wait")
 	fs.BoolVar(&f.printJSON, "json", false, "print JSON, one line each")

@@ -51,7 +51,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		SilenceErrors: true,
 	}
 	root.AddCommand(upCommand(), sandboxCommand(), setupCommand(), sendCommand(), reportCommand(), commandCommand(), tailCommand(),
-		statusCommand(), laneCommand(), deadCommand(), replayCommand(), exportCommand(), importCommand(), configCommand(), versionCommand())
+		statusCommand(), laneCommand(), scheduleCommand(), deadCommand(), replayCommand(), exportCommand(), importCommand(), configCommand(), versionCommand())
 	noteStart(root, &started)
 	root.SetArgs(args)
 	root.SetIn(stdin)

@@ -38,23 +38,21 @@ stat and record, and the outcome, which is the end.`,
 
 type reportFlags struct {
 	requestFlags
-	recipient recipientFlags
-	fields    events.Report
-	from, to  instant
-	days      int
+	whatFlags
+	from, to instant
+	days     int
 }
 
-func (f *reportFlags) register(cmd *cobra.Command) {
-	f.requestFlags.register(cmd)
+// whatFlags say what a report is to have, whatever its time is.
+type whatFlags struct {
+	recipient recipientFlags
+	fields    events.Report
+}
+
+func (f *whatFlags) register(cmd *cobra.Command) {
 	f.recipient.register(cmd)
 	fs, r := cmd.Flags(), &f.fields
 	fs.StringSliceVar(&r.Pages, "page", nil, "id of a page at the provider (default the account's own)")
-	fs.Var(&f.from, "from", "start of the range: a time or a duration from now, such as -24h")
-	fs.Var(&f.to, "to", "end of the range, itself not in it")
-	fs.StringVar(&r.Range.FromDate, "from-date", "", "start of the range: a date such as 2026-11-01")
-	fs.StringVar(&r.Range.ToDate, "to-date", "", "end of the range, itself not in it")
-	fs.IntVar(&f.days, "days", 0, "range: so many whole days before today")
-	fs.StringVar(&r.Range.Zone, "zone", "", "of the dates, such as Asia/Ho_Chi_Minh (default the account's)")
 	fs.StringVar(&r.Range.Preset, "preset", "", "a range that the provider has a name for, such as DAY_AGO_30")
 	fs.StringVar(&r.Granularity, "granularity", "", "hour, day, week, month, days_28 or range")
 	fs.StringSliceVar(&r.GroupBy, "group-by", nil, "dimensions to group by")
@@ -64,6 +62,26 @@ func (f *reportFlags) register(cmd *cobra.Command) {
 	fs.StringVar(&r.OrderBy, "order-by", "", "order of what is fetched")
 	fs.IntVar(&r.Page.Size, "page-size", 0, "rows of one call (default the provider's)")
 	fs.IntVar(&r.Page.MaxPages, "max-pages", 0, "stop after so many calls (default never)")
+}
+
+// what is the report called name, as the flags say.
+func (f *whatFlags) what(name string) events.Report {
+	r := f.fields
+	r.Report = name
+	r.Recipient = f.recipient.recipient()
+	return r
+}
+
+func (f *reportFlags) register(cmd *cobra.Command) {
+	f.requestFlags.register(cmd)
+	f.whatFlags.register(cmd)
+	fs, r := cmd.Flags(), &f.fields
+	fs.Var(&f.from, "from", "start of the range: a time or a duration from now, such as -24h")
+	fs.Var(&f.to, "to", "end of the range, itself not in it")
+	fs.StringVar(&r.Range.FromDate, "from-date", "", "start of the range: a date such as 2026-11-01")
+	fs.StringVar(&r.Range.ToDate, "to-date", "", "end of the range, itself not in it")
+	fs.IntVar(&f.days, "days", 0, "range: so many whole days before today")
+	fs.StringVar(&r.Range.Zone, "zone", "", "of the dates, such as Asia/Ho_Chi_Minh (default the account's)")
 	for _, end := range []string{"from", "to", "from-date", "to-date"} {
 		cmd.MarkFlagsMutuallyExclusive("days", end)
 	}
@@ -80,8 +98,7 @@ func (f *reportFlags) report(cmd *cobra.Command, name []string) (*events.Report,
 	if len(name) == 0 {
 		return nil, usage("the name of the report is missing, such as momo.messages_report")
 	}
-	r := f.fields
-	r.Report = name[0]
+	r := f.what(name[0])
 	r.Range.FromMS, r.Range.ToMS = f.from.ms(), f.to.ms()
 	if cmd.Flags().Changed("days") {
 		if f.days < 1 {
@@ -89,7 +106,6 @@ func (f *reportFlags) report(cmd *cobra.Command, name []string) (*events.Report,
 		}
 		r.Range.FromDate, r.Range.ToDate = daysBefore(time.Now(), f.days)
 	}
-	r.Recipient = f.recipient.recipient()
 	r.Timing, r.Context = f.timing(), f.context()
 	return &r, nil
 }

@@ -108,7 +108,11 @@ func (f *recipientFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.phone, "phone", "", "recipient: a phone number")
 	cmd.Flags().StringVar(&f.contactID, "contact-id", "", "recipient: the provider's id of a contact")
 	cmd.Flags().StringVar(&f.messengerUserID, "messenger-user-id", "", "recipient: a messenger user id")
-	cmd.MarkFlagsMutuallyExclusive("phone", "contact-id", "messenger-user-id", "body")
+	ways := []string{"phone", "contact-id", "messenger-user-id"}
+	if cmd.Flags().Lookup("body") != nil {
+		ways = append(ways, "body")
+	}
+	cmd.MarkFlagsMutuallyExclusive(ways...)
 }
 
 func (f *recipientFlags) recipient() events.Recipient {

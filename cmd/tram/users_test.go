@@ -145,6 +145,11 @@ func TestUsers(t *testing.T) {
 	g.as("operator", "lane", "pause", "caresoft/hotline", "--reason", "test")
 	contains(t, "status", g.as("operator", "status", "--json"), `"paused"`)
 	g.as("operator", "lane", "resume", "caresoft/hotline")
+	g.as("operator", "schedule", "add", "follow", "--account", "momo/shop", "--report", "momo.messages_report",
+		"--preset", "DAY_AGO_30", "--filter", "condition_id=NO_ACTIVITIES_30", "--every", "6h")
+	contains(t, "schedules", g.as("operator", "schedule", "list"), "follow")
+	g.as("operator", "schedule", "run", "follow", "--wait")
+	g.as("operator", "schedule", "remove", "follow")
 	g.awaitLetters(3)
 	list := g.as("operator", "dead", "list", "--json")
 	g.as("operator", "dead", "show", number(t, list, "refused"))
