@@ -28,6 +28,8 @@ func TestProvider(t *testing.T) { channelstest.Run(t, ahachat.New(), suite(t)) }
 
 func FuzzAnswers(f *testing.F) { channelstest.Fuzz(f, ahachat.New(), suite(f)) }
 
+func BenchmarkProvider(b *testing.B) { channelstest.Benchmark(b, ahachat.New(), suite(b)) }
+
 func suite(t testing.TB) channelstest.Suite {
 	sent := func(name string, s events.Send, path, query string, warnings ...string) channelstest.Case {
 		return channelstest.Case{Name: name, Request: events.Request{Send: &s}, Exchanges: []channelstest.Exchange{{

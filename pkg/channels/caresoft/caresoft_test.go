@@ -37,6 +37,8 @@ func TestProvider(t *testing.T) { channelstest.Run(t, caresoft.New(), suite(t)) 
 
 func FuzzAnswers(f *testing.F) { channelstest.Fuzz(f, caresoft.New(), suite(f)) }
 
+func BenchmarkProvider(b *testing.B) { channelstest.Benchmark(b, caresoft.New(), suite(b)) }
+
 func suite(t testing.TB) channelstest.Suite {
 	file := func(name string) string { return channelstest.File(t, "testdata/"+name) }
 	statusOK := file("user_status.json")

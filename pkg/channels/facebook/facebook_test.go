@@ -70,7 +70,11 @@ func next(cursor string) channels.Verdict {
 	return channels.Verdict{Class: channels.OK, Next: cursor}
 }
 
-func TestFacebook(t *testing.T) {
+func TestFacebook(t *testing.T) { channelstest.Run(t, New(), suite(t)) }
+
+func BenchmarkProvider(b *testing.B) { channelstest.Benchmark(b, New(), suite(b)) }
+
+func suite(t testing.TB) channelstest.Suite {
 	file := func(name string) channelstest.Reply {
 		return channelstest.Reply{Body: channelstest.File(t, "testdata/"+name)}
 	}
@@ -234,7 +238,7 @@ func TestFacebook(t *testing.T) {
 	} {
 		cases = append(cases, channelstest.Case{Name: name, Request: c.r, Refused: c.field})
 	}
-	channelstest.Run(t, New(), channelstest.Suite{
+	return channelstest.Suite{
 		Account: *account(),
 		Cases:   cases,
 		Envelope: []string{
@@ -245,7 +249,7 @@ func TestFacebook(t *testing.T) {
 			"/paging/previous", "/paging/next",
 			"/error/message", "/error/type", "/error/code", "/error/fbtrace_id", // of a metric that is left out
 		},
-	})
+	}
 }
 
 func manyMetrics() []string {

@@ -59,6 +59,8 @@ func TestProvider(t *testing.T) { channelstest.Run(t, momo.New(), suite(t)) }
 
 func FuzzAnswers(f *testing.F) { channelstest.Fuzz(f, momo.New(), suite(f)) }
 
+func BenchmarkProvider(b *testing.B) { channelstest.Benchmark(b, momo.New(), suite(b)) }
+
 func suite(t testing.TB) channelstest.Suite {
 	file := func(name string) string { return channelstest.File(t, "testdata/"+name) }
 	all := events.Range{Preset: "ALL"}

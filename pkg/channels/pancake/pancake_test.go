@@ -132,6 +132,10 @@ func FuzzUserAnswers(f *testing.F) { channelstest.Fuzz(f, pancake.New(), userSui
 
 func FuzzPageAnswers(f *testing.F) { channelstest.Fuzz(f, pancake.New(), pageSuite(f)) }
 
+func BenchmarkUser(b *testing.B) { channelstest.Benchmark(b, pancake.New(), userSuite(b)) }
+
+func BenchmarkPage(b *testing.B) { channelstest.Benchmark(b, pancake.New(), pageSuite(b)) }
+
 func userSuite(t testing.TB) channelstest.Suite {
 	file := func(name string) string { return channelstest.File(t, "testdata/"+name) }
 	generate := command(pancake.GenerateToken, events.Command{PageID: "wa_c.us@84900000001"})

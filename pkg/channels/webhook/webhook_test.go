@@ -69,6 +69,8 @@ func TestProvider_Repeatable(t *testing.T) { channelstest.Run(t, webhook.New(), 
 
 func FuzzAnswers(f *testing.F) { channelstest.Fuzz(f, webhook.New(), suite()) }
 
+func BenchmarkProvider(b *testing.B) { channelstest.Benchmark(b, webhook.New(), suite()) }
+
 func suite() channelstest.Suite {
 	const rest = `,"flash":false,"list":[],"nothing":null,"ref":"tram:/channelstest#case"`
 	sent := func(name string, s events.Send, body string) channelstest.Case {
