@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/tramhq/tram/internal/failpoint"
@@ -55,9 +56,11 @@ func (x *execution) conclude(call *channels.Call, ans *channels.Answer, v channe
 		x.p.log.Error("account paused: its credential was refused",
 			"provider", x.l.key.provider, "account", x.l.key.account, "reason", v.Reason, "status", ans.Status)
 	}
-	x.p.log.Debug("call", "operation", call.Operation, "provider", x.l.key.provider, "account", x.l.key.account,
-		"seq", e.msg.Seq, "call", e.calls, "status", ans.Status, "failure", ans.Failure, "class", v.Class, "reason", v.Reason,
-		"state", d.state, "took_us", ans.TookUS)
+	if x.p.log.Enabled(x.p.work, slog.LevelDebug) { // or the arguments alone cost more than the decision
+		x.p.log.Debug("call", "operation", call.Operation, "provider", x.l.key.provider, "account", x.l.key.account,
+			"seq", e.msg.Seq, "call", e.calls, "status", ans.Status, "failure", ans.Failure, "class", v.Class, "reason", v.Reason,
+			"state", d.state, "took_us", ans.TookUS)
+	}
 	x.known.meter.Called(v.Class, time.Duration(ans.TookUS)*time.Microsecond)
 	x.tell(v)
 	x.l.answered(e) // the account has learned all that the next call depends on

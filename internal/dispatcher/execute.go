@@ -116,6 +116,10 @@ func (x *execution) tell(v channels.Verdict) {
 // the lane rather than wait with its intent stored, which a crash would turn
 // into a doubt.
 func (x *execution) admitted() bool {
+	if x.acct.limiter.TryWait(1) {
+		x.pass()
+		return true
+	}
 	ctx, cancel := context.WithTimeout(x.p.take, admitPatience)
 	defer cancel()
 	if err := x.acct.limiter.Wait(ctx, 1); err != nil {

@@ -143,8 +143,12 @@ func (c *Client) Do(ctx context.Context, a *Account, call *Call) *Answer {
 }
 
 func (c *Client) roundTrip(parent context.Context, a *Account, call *Call, ans *Answer) {
-	ctx, cancel := context.WithTimeout(parent, c.cfg.Timeout)
-	defer cancel()
+	ctx := parent
+	if until, ok := parent.Deadline(); !ok || time.Until(until) > c.cfg.Timeout {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(parent, c.cfg.Timeout)
+		defer cancel()
+	}
 	f := &flight{parent: parent, ctx: ctx, ans: ans, proxied: c.cfg.Proxy != ""}
 	req, err := newRequest(f.trace(), a, call)
 	if err != nil {

@@ -26,6 +26,18 @@ func (l *Limiter) Wait(ctx context.Context, cost int) error {
 	return nil
 }
 
+// TryWait lets a call of the given cost pass if that takes no waiting, neither
+// for the limit nor for callers before this one.
+func (l *Limiter) TryWait(cost int) bool {
+	select {
+	case l.turn <- struct{}{}:
+		defer l.turn.leave()
+		return l.Take(time.Now(), cost)
+	default:
+		return false
+	}
+}
+
 // look returns how long cost has to wait, and what is closed when that may have
 // changed.
 func (l *Limiter) look(cost int) (time.Duration, <-chan struct{}, error) {
