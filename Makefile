@@ -9,9 +9,10 @@ FUZZTIME ?= 5s
 STATICCHECK := go tool -modfile=tools/go.mod staticcheck
 
 .PHONY: check fmt vet fix staticcheck test fuzz node build up demo clean \
+	bench-check bench bench-compare bench-baseline \
 	prove-crash prove-cluster prove-malformed prove-limits prove-fairness prove-throttle prove-idle prove-handover prove-classes prove-redrive prove-poison prove-replay soak
 
-check: fmt vet fix staticcheck test fuzz node ## everything that must hold before a merge
+check: fmt vet fix staticcheck test bench-check fuzz node ## everything that must hold before a merge
 
 fmt:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
@@ -28,6 +29,9 @@ staticcheck:
 
 test:
 	go test -race ./...
+
+bench-check: # bench, which is a module of its own
+	cd bench && go vet ./... && go fix -diff ./... && go tool -modfile=../tools/go.mod staticcheck ./... && go test ./...
 
 fuzz: # each target for FUZZTIME
 	@for file in $$(git ls-files '*_test.go' | xargs grep -lE '^func Fuzz'); do \
@@ -79,6 +83,22 @@ prove-poison: # one bad request in a hundred
 
 prove-replay: # the events of a million results made again, byte for byte
 	go run ./internal/prove replay
+
+REPETITIONS ?= 5
+
+bench: # tram beside others, into docs/performance.md; three quarters of an hour on a machine that is free for it, and needs redis-server
+	cd bench && go run . -experiments all -reps $(REPETITIONS) -out ../docs/performance.md
+
+BENCHMARKS := go test -run='^$$' -bench='^Benchmark(Encode|Decode|Validate|CheckShape|Take|Lane$$|Events|Provider|User|Page)' \
+	-benchtime=100ms -count=6 ./pkg/... ./internal/ledger ./internal/dispatcher ./internal/collector
+
+bench-compare: # the Go benchmarks of codec, limiter, lane and parsers, beside those of bench/baseline.txt; two minutes
+	@new=$$(mktemp); trap 'rm -f "$$new"' EXIT; \
+	$(BENCHMARKS) >"$$new" || { cat "$$new"; exit 1; }; \
+	cd bench && go tool benchstat baseline.txt "$$new"
+
+bench-baseline: # bench/baseline.txt anew: commit it with what has changed the numbers
+	$(BENCHMARKS) | grep -E '^(goos|goarch|pkg|cpu|Benchmark)' >bench/baseline.txt
 
 LENGTH ?= 10m
 

@@ -44,7 +44,7 @@ func TestEveryContenderDoesTheWorkOnce(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if m.wall <= 0 || m.most < 1 || m.most > 16 || m.peak["dispatcher"] < 1<<20 || m.peak["collector"] < 1<<20 {
+			if m.wall <= 0 || m.most < 1 || m.most > int64(16*max(1, r.each)) || m.peak["dispatcher"] < 1<<20 || m.peak["collector"] < 1<<20 {
 				t.Errorf("measured %+v", m)
 			}
 			if r.rate > 0 && len(m.toCall) != r.n || len(m.toDelivery) != len(m.toCall) {
