@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -57,7 +58,26 @@ func (b *brokerFlag) dialAs(cmd *cobra.Command, c *config.Config) (*client, erro
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnreachable, err)
 	}
+	endWhenRefused(cmd, nc)
 	return &client{nc: nc, js: js}, nil
+}
+
+// errRefused says that the broker does not permit the user what a command does.
+var errRefused = errors.New("the broker does not permit this user what the command does (docs/security.md)")
+
+// endWhenRefused cancels the context of cmd when the broker refuses something:
+// it does so apart from the answer, for which the command would wait in vain.
+func endWhenRefused(cmd *cobra.Command, nc *nats.Conn) {
+	ctx, cancel := context.WithCancelCause(cmd.Context())
+	cmd.SetContext(ctx)
+	others := nc.ErrorHandler()
+	nc.SetErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
+		if !errors.Is(err, nats.ErrPermissionViolation) {
+			others(nc, sub, err)
+			return
+		}
+		cancel(fmt.Errorf("%w: %w", errRefused, err))
+	})
 }
 
 // publish publishes r with all checks made beforehand.

@@ -27,7 +27,8 @@ Data goes to standard output, everything else to standard error. Exit codes:
   1  failure
   2  wrong flags or arguments
   3  the configuration or the request is invalid
-  4  the broker cannot be reached, or has no streams (see tram setup)
+  4  the broker cannot be reached, has no streams (see tram setup), or does not
+     permit what the command does
   5  the request was carried out, but did not end as accepted or done
 
 The broker is found as by the nats command: NATS_URL, NATS_CREDS, NATS_NKEY,
@@ -59,6 +60,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetErr(stderr)
 
 	cmd, err := root.ExecuteContextC(ctx)
+	if cause := context.Cause(cmd.Context()); errors.Is(cause, errRefused) {
+		err = cause
+	}
 	if err == nil {
 		return wiring.ExitOK
 	}
@@ -102,7 +106,7 @@ func exitCode(err error) int {
 		return wiring.ExitUsage
 	case badConfig, badRequest:
 		return wiring.ExitRefused
-	case errors.Is(err, errUnreachable), errors.Is(err, events.ErrNotSetUp):
+	case errors.Is(err, errUnreachable), errors.Is(err, errRefused), errors.Is(err, events.ErrNotSetUp):
 		return wiring.ExitUnreachable
 	case badEnd:
 		return wiring.ExitNotAccepted

@@ -93,14 +93,20 @@ func (g *guarded) run(user string, work wiring.Run) (stop func()) {
 	return stop
 }
 
-// as runs the command tram as a user, and fails the test unless it succeeds.
-func (g *guarded) as(user string, args ...string) (stdout string) {
+// user makes the command tram log in as a user.
+func (g *guarded) user(user string) {
 	g.t.Helper()
 	g.t.Setenv("NATS_URL", g.URL)
 	g.t.Setenv("NATS_NKEY", g.SeedFile("TRAM_"+strings.ToUpper(user)))
 	g.t.Setenv("NATS_INBOX_PREFIX", "_INBOX_"+user)
+}
+
+// as runs the command tram as a user, and fails the test unless it succeeds.
+func (g *guarded) as(user string, args ...string) (stdout string) {
+	g.t.Helper()
+	g.user(user)
 	code, stdout, stderr := tram(g.t, "", args...)
-	if code != wiring.ExitOK && code != wiring.ExitNotAccepted || strings.Contains(stderr, "broker refuses") {
+	if code != wiring.ExitOK && code != wiring.ExitNotAccepted {
 		g.t.Fatalf("%s: tram %s: exit code %d\n%s%s", user, strings.Join(args, " "), code, stdout, stderr)
 	}
 	return stdout
@@ -201,6 +207,26 @@ func TestUsers_refused(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Error("nobody was told")
+	}
+}
+
+// TestUsers_tram shows how a person is told the same, and soon.
+func TestUsers_tram(t *testing.T) {
+	g := newGuarded(t)
+	g.as("setup", "setup")
+	g.user("producer_shop")
+	for _, test := range []struct{ args, says string }{
+		{"send pancake/page --contact-id 1 --text hi", `"$JS.API.DIRECT.GET.KV_TRAM_ACCOUNTS.$KV.TRAM_ACCOUNTS.pancake.page"`},
+		{"tail", `"$JS.API.STREAM.INFO.TRAM_EVENTS"`},
+		{"tail --from all", `"$JS.API.CONSUMER.CREATE.TRAM_EVENTS.`},
+		{"status", `"$JS.API.STREAM.INFO.TRAM_REQUESTS"`},
+		{"dead list", `"$JS.API.STREAM.INFO.TRAM_DEAD"`},
+		{"lane pause caresoft/hotline", `"$JS.API.STREAM.INFO.KV_TRAM_CONTROL"`},
+	} {
+		code, _, stderr := tram(t, "", strings.Fields(test.args)...)
+		if code != wiring.ExitUnreachable || !strings.Contains(stderr, "does not permit this user") || !strings.Contains(stderr, test.says) {
+			t.Errorf("tram %s: got %d, %s, want it to name %s", test.args, code, stderr, test.says)
+		}
 	}
 }
 
