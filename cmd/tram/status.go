@@ -191,11 +191,24 @@ func (l *laneStatus) because() string {
 		why = "by " + l.By + ": " + why
 	case l.State == events.LanePaused:
 		why = "by " + l.By
+	case why == "":
+		why = l.hush()
 	}
 	if r := []rune(why); len(r) > whyWidth {
 		why = string(r[:whyWidth-1]) + "…"
 	}
 	return why
+}
+
+// hush says which classes are quiet until when, by the clock of this machine.
+func (l *laneStatus) hush() string {
+	var all []string
+	for _, class := range events.Classes {
+		if ms := l.Quiet[class]; ms != 0 {
+			all = append(all, fmt.Sprintf("%s quiet until %s", class, time.UnixMilli(ms).Format("Mon 15:04")))
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 // span writes d in its one or two largest units: 12s, 3m10s, 2h5m, 4d3h.

@@ -116,6 +116,9 @@ func (s *relayStatus) add(data []byte) error {
 				*ms += ahead
 			}
 		}
+		for class := range l.Quiet {
+			l.Quiet[class] += ahead
+		}
 		s.Lanes = append(s.Lanes, laneStatus{Lane: l})
 	}
 	if a.More {

@@ -141,6 +141,15 @@ dead letters  none
 		t.Errorf("got\n%s\nwant\n%s", got.String(), want)
 	}
 	got.Reset()
+	end := now.Add(8 * time.Hour)
+	quiet := &relayStatus{Lanes: []laneStatus{{Waiting: 70, Lane: ledger.Lane{
+		Provider: "momo", Account: "shop", State: events.LaneWorking, Concurrency: 4, Quiet: map[events.Class]int64{events.Bulk: end.UnixMilli()},
+	}}}}
+	quiet.lanes(&got, newPrinter(&got, false))
+	if row := "momo/shop  working  -    -     70       0/4    bulk quiet until " + end.Format("Mon 15:04") + "\n"; !strings.HasSuffix(got.String(), row) {
+		t.Errorf("got %q, want %q last", got.String(), row)
+	}
+	got.Reset()
 	full.lanes(&got, &printer{colour: true})
 	if !strings.Contains(got.String(), "momo/shop        \x1b[31mbreaker_open\x1b[0m        1m10s") {
 		t.Errorf("got %q", got.String())

@@ -20,6 +20,7 @@ type Account struct {
 	Breaker     Breaker
 	OnAmbiguous events.OnAmbiguous // default hold
 	Group       string             // whose limit it shares, "" if none
+	Quiet       []Quiet
 }
 
 // A known account is one that is configured, with what its provider package
@@ -29,6 +30,7 @@ type known struct {
 	provider channels.Provider
 	contract events.Contract
 	limits   ratelimit.Limits
+	quiet    *quietHours   // nil: none
 	spacing  time.Duration // between two calls at the limit
 	meter    Meter
 }
@@ -45,6 +47,9 @@ func newKnown(a *Account, p channels.Provider) (*known, error) {
 	}
 	if err := k.limits.Validate(); err != nil {
 		return nil, fmt.Errorf("account %s/%s: limits: %w", a.Provider, a.Name, err)
+	}
+	if k.quiet, err = newQuietHours(a.Quiet); err != nil {
+		return nil, fmt.Errorf("account %s/%s: %w", a.Provider, a.Name, err)
 	}
 	for _, w := range k.limits.Windows {
 		k.spacing = max(k.spacing, w.Per/time.Duration(w.Limit))

@@ -18,6 +18,7 @@ const (
 	ReasonTooOld            = "too_old"
 	ReasonNotCalled         = "not_called"
 	ReasonScheduled         = "scheduled"
+	ReasonQuietHours        = "quiet_hours"
 	ReasonWorkerDied        = "worker_died"
 	ReasonAttemptsExhausted = "attempts_exhausted"
 	ReasonUnreadableAnswer  = "unreadable_answer"

@@ -17,6 +17,7 @@ type queue struct {
 	taken   uint64 // every request up to here was handed out
 	head    uint64 // every request up to here was handed out or is in items
 	skipped uint64 // the newest request the feed had no room for
+	others  uint64 // the newest that is known of which is no send
 
 	chunk  int       // how many requests the lane read from the stream last
 	readAt time.Time // and when

@@ -34,6 +34,8 @@ type Lane struct {
 	Queued [3]int    `json:"queued"` // read and not begun
 	Behind [3]bool   `json:"behind"` // more wait in the stream than are read
 	Head   [3]uint64 `json:"head"`   // what waits in the stream comes after this sequence
+
+	Quiet map[events.Class]int64 `json:"quiet_until_ms,omitempty"` // classes whose sends wait for the end of quiet hours
 }
 
 // A Control is what an operator has told last about one account. It is stored as

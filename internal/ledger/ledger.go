@@ -25,6 +25,10 @@ type IntentGroup struct {
 type Intent struct {
 	Seq  uint64 `msgpack:"s"`
 	Call int    `msgpack:"n"` // counts every call of the request from 1
+
+	// Plan says that no call is about to start after all: the request is about to
+	// be put off, into LATER.
+	Plan bool `msgpack:"p,omitempty"`
 }
 
 // A Result is what became of one call, or of a request that needed none. It

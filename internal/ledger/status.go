@@ -31,9 +31,18 @@ func (r *StatusRequest) Wants(l *Lane) bool {
 	return r.All || l.Remarkable()
 }
 
-// Remarkable reports whether the lane is held back or does not keep up.
+// Remarkable reports whether the lane is held back or does not keep up. Quiet
+// hours are worth a remark when something waits for their end.
 func (l *Lane) Remarkable() bool {
-	return l.State != LaneIdle && l.State != events.LaneWorking || slices.Contains(l.Behind[:], true)
+	if l.State != LaneIdle && l.State != events.LaneWorking || slices.Contains(l.Behind[:], true) {
+		return true
+	}
+	for i, class := range events.Classes {
+		if l.Quiet[class] != 0 && l.Queued[i] > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Status is how one dispatcher stands, or a part of it.

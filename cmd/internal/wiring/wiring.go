@@ -167,10 +167,28 @@ func accounts(c *config.Config) []*dispatcher.Account {
 	for _, a := range c.Accounts {
 		all = append(all, &dispatcher.Account{
 			Account: *a.Channel(), Limits: a.Limits.Rate(), Concurrency: int(a.Limits.Concurrency),
-			Breaker: dispatcher.Breaker(a.Breaker), OnAmbiguous: a.OnAmbiguous, Group: a.Group,
+			Breaker: dispatcher.Breaker(a.Breaker), OnAmbiguous: a.OnAmbiguous, Group: a.Group, Quiet: quiet(a.Quiet),
 		})
 	}
 	return all
+}
+
+// quiet returns quiet hours as dispatchers see them; their zones exist, since the
+// configuration is valid.
+func quiet(all []config.Quiet) []dispatcher.Quiet {
+	var hours []dispatcher.Quiet
+	for _, q := range all {
+		zone, _ := channels.Zone(q.Zone)
+		h := dispatcher.Quiet{
+			From: q.From.Since(), To: q.To.Since(), Zone: zone, Classes: q.Classes,
+			Promotions: q.Promotions == config.HoldPromotions,
+		}
+		for _, d := range q.Days {
+			h.Days = append(h.Days, d.Weekday())
+		}
+		hours = append(hours, h)
+	}
+	return hours
 }
 
 func groups(c *config.Config) []dispatcher.Group {
