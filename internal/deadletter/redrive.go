@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,7 +34,12 @@ type Told struct {
 }
 
 const (
-	atOnce = 32 // letters under way
+	// Letters are decided about, and removed, so many at once: the broker then
+	// does for all of them what it would do for each. Their requests go out one by
+	// one, evenly, because a burst of them would be felt.
+	bunchTime = 50 * time.Millisecond // worth of letters, at the rate of the job
+	maxBunch  = 64
+	atOnce    = 2 // bunches under way: one is decided about while another is published
 
 	// A decision is carried out within publishWithin, or left alone. So what is
 	// not done after abandonedAfter is not being done by anybody.
@@ -51,10 +57,22 @@ const (
 func (b *Box) Redrive(ctx context.Context, j *Job, tell func(Told)) error {
 	r := &redrive{
 		Box: b, job: j, run: events.NewID(), check: b.checker(j), teller: tell,
-		limiter: rate.NewLimiter(rate.Limit(j.Rate), max(1, int(j.Rate/50))), // evenly: a burst would be felt
+		limiter: rate.NewLimiter(rate.Limit(j.Rate), max(1, int(j.Rate/50))),
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(atOnce)
+	bunch := make([]*Letter, 0, maxBunch)
+	most := min(max(1, int(j.Rate*bunchTime.Seconds())), maxBunch)
+	carryOut := func() error {
+		after, err := r.place(gctx)
+		if err != nil {
+			return err
+		}
+		letters := slices.Clone(bunch)
+		bunch = bunch[:0]
+		g.Go(func() error { return r.work(gctx, letters, after) })
+		return nil
+	}
 	err := b.Each(gctx, &j.Filter, j.upTo(), func(l *Letter) error {
 		err := r.check.check(gctx, l)
 		if refused, ok := errors.AsType[*RefusedError](err); ok {
@@ -64,16 +82,14 @@ func (b *Box) Redrive(ctx context.Context, j *Job, tell func(Told)) error {
 		if err != nil {
 			return err
 		}
-		if err := r.limiter.Wait(gctx); err != nil {
-			return context.Cause(gctx)
+		if bunch = append(bunch, l); len(bunch) < most {
+			return nil
 		}
-		after, err := r.place(gctx)
-		if err != nil {
-			return err
-		}
-		g.Go(func() error { return r.work(gctx, l, after) })
-		return nil
+		return carryOut()
 	})
+	if err == nil && len(bunch) > 0 {
+		err = carryOut()
+	}
 	if failed := g.Wait(); failed != nil { // which is why the letters came to an end
 		return failed
 	}
@@ -137,44 +153,77 @@ func (r *redrive) place(ctx context.Context) (uint64, error) {
 	return end, err
 }
 
-// work redrives one letter: decides, publishes, removes, in this order.
-func (r *redrive) work(ctx context.Context, l *Letter, after uint64) error {
+// work redrives letters: decides about all, publishes each, removes all, in this
+// order.
+func (r *redrive) work(ctx context.Context, letters []*Letter, after uint64) error {
 	begun := time.Now()
-	held, err := r.decide(ctx, l, Decision{
-		Action: Redriven, AtMS: begun.UnixMilli(), Run: r.run, After: after,
-		NewID: newID(l), Class: r.job.Class, ExpiresMS: renew.Expiry(l.Event, begun, r.job.ExpiresIn),
-	})
-	if err != nil {
+	held := make([]Decision, len(letters))
+	deciding, dctx := errgroup.WithContext(ctx)
+	for i, l := range letters {
+		deciding.Go(func() (err error) {
+			held[i], err = r.decide(dctx, l, Decision{
+				Action: Redriven, AtMS: begun.UnixMilli(), Run: r.run, After: after,
+				NewID: newID(l), Class: r.job.Class, ExpiresMS: renew.Expiry(l.Event, begun, r.job.ExpiresIn),
+			})
+			return err
+		})
+	}
+	if err := deciding.Wait(); err != nil {
 		return err
 	}
-	switch d := (decided{l, held}); {
-	case d.Action != Redriven:
-		r.tell(Told{Letter: l, As: AsDecided, Why: (&DecidedError{l.ID, held}).Error()})
-	case d.Run != r.run || time.Since(begun) > publishWithin:
-		r.leave(d)
-	default:
-		return r.publish(ctx, d)
+	publishing, pctx := errgroup.WithContext(ctx)
+	var published []decided
+	for i, l := range letters {
+		d := decided{l, held[i]}
+		if d.Action != Redriven {
+			r.tell(Told{Letter: l, As: AsDecided, Why: (&DecidedError{l.ID, d.Decision}).Error()})
+			continue
+		}
+		if d.Run == r.run {
+			if err := r.limiter.Wait(pctx); err != nil {
+				break // the run ends, or a publish has failed, which Wait tells
+			}
+		}
+		if d.Run != r.run || time.Since(begun) > publishWithin {
+			r.leave(d)
+			continue
+		}
+		published = append(published, d)
+		publishing.Go(func() error { return r.publish(pctx, d) })
 	}
-	return nil
+	if err := publishing.Wait(); err != nil {
+		return err
+	}
+	if err := r.done(ctx, published...); err != nil {
+		return err
+	}
+	return context.Cause(ctx)
 }
 
-// publish publishes what was decided, and removes the letter when it is stored.
+// publish publishes what was decided, and returns when it is stored.
 func (r *redrive) publish(ctx context.Context, d decided) error {
 	m, err := again(d.Letter, &d.Decision)
 	if err != nil {
 		return err
 	}
-	err = r.insist(ctx, "publish request", func(ctx context.Context) error {
+	return r.insist(ctx, "publish request", func(ctx context.Context) error {
 		_, err := r.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
 		return err
 	})
-	if err != nil {
+}
+
+// done removes letters whose requests are stored: even if the run is to stop, for
+// that saves the next one from looking.
+func (r *redrive) done(ctx context.Context, all ...decided) error {
+	ids := make([]uint64, len(all))
+	for i, d := range all {
+		ids[i] = d.ID
+	}
+	if err := r.Remove(context.WithoutCancel(ctx), ids...); err != nil {
 		return err
 	}
-	// Even if the run is to stop: it saves the next one from looking.
-	if err := r.Remove(context.WithoutCancel(ctx), d.ID); err != nil {
-		return err
+	for _, d := range all {
+		r.tell(Told{Letter: d.Letter, As: AsRedriven, NewID: d.NewID})
 	}
-	r.tell(Told{Letter: d.Letter, As: AsRedriven, NewID: d.NewID})
 	return nil
 }

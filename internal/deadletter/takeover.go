@@ -61,6 +61,9 @@ func (r *redrive) finish(ctx context.Context, all []decided) error {
 			if err := r.publish(ctx, d); err != nil {
 				return err
 			}
+			if err := r.done(ctx, d); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
