@@ -15,6 +15,7 @@ import (
 
 	"github.com/tramhq/tram/cmd/internal/wiring"
 	"github.com/tramhq/tram/internal/config"
+	"github.com/tramhq/tram/internal/heap"
 	"github.com/tramhq/tram/pkg/events"
 )
 
@@ -35,6 +36,7 @@ The broker is found as by the nats command: NATS_URL, NATS_CREDS, NATS_NKEY,
 NATS_USER and NATS_PASSWORD, NATS_TOKEN, NATS_CA, NATS_CERT and NATS_KEY.`
 
 func main() {
+	heap.Spare(wiring.SpareHeap)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once

@@ -45,14 +45,14 @@ type Process struct {
 // A Run is the work of a process, until ctx is done.
 type Run func(ctx context.Context, p Process) error
 
-// spareHeap is how far the heap of a worker grows before garbage is collected,
+// SpareHeap is how far the heap of a process grows before garbage is collected,
 // in bytes.
-const spareHeap = 16 << 20
+const SpareHeap = 16 << 20
 
 // Main is the main function of a process called name that does nothing but
 // run, on a broker that is there already. It does not return.
 func Main(name string, run Run) {
-	heap.Spare(spareHeap)
+	heap.Spare(SpareHeap)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(start(ctx, name, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, run))
