@@ -31,6 +31,7 @@ type schedules struct {
 type scheduled struct {
 	*schedule.Entry
 	key   laneKey
+	n     int             // its partition
 	times *schedule.Times // nil: nothing is due, ever
 	next  time.Time       // when it is due, by the broker's clock; zero: never
 	retry time.Time       // nothing is tried before
@@ -38,7 +39,8 @@ type scheduled struct {
 }
 
 const (
-	scheduleRetry   = 2 * time.Second  // after something has failed
+	scheduleRetry   = 2 * time.Second // after something has failed
+	scheduleUnread  = 100 * time.Millisecond
 	scheduleTimeout = 30 * time.Second // of all that one run asks of the broker
 	schedulesAtOnce = 16
 	scheduleLook    = time.Minute // how long nothing is looked at, at most: clocks drift
@@ -62,10 +64,14 @@ func (s *schedules) kick() {
 
 // run works until ctx is done.
 func (s *schedules) run(ctx context.Context) {
-	heard := make(chan *broker.Stored)
-	feed := broker.NewFeed(s.d.cfg.JS, broker.SchedulesStream, broker.SchedulesPrefix+">", 1, func(m *broker.Stored, _ uint64) {
+	type message struct {
+		*broker.Stored
+		pending uint64
+	}
+	heard := make(chan message)
+	feed := broker.NewFeed(s.d.cfg.JS, broker.SchedulesStream, broker.SchedulesPrefix+">", 1, func(m *broker.Stored, pending uint64) {
 		select {
-		case heard <- m:
+		case heard <- message{m, pending}:
 		case <-ctx.Done():
 		}
 	})
@@ -80,7 +86,9 @@ func (s *schedules) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case m := <-heard:
-			s.hear(m)
+			if s.hear(m.Stored); m.pending > 0 {
+				continue
+			}
 		case <-s.changed:
 			for _, e := range s.all {
 				s.plan(e)
@@ -115,6 +123,7 @@ func (s *schedules) plan(e *scheduled) {
 		return
 	}
 	e.key = laneKey{provider: e.Schedule.Provider, account: e.Schedule.Account}
+	e.n = broker.Partition(e.key.provider, e.key.account, s.d.cfg.Partitions)
 	zone := ""
 	if k := s.d.known(e.key); k != nil {
 		zone = k.contract.Zone
@@ -175,7 +184,7 @@ func (s *schedules) owned(e *scheduled) *partition {
 	}
 	s.d.mu.Lock()
 	defer s.d.mu.Unlock()
-	return s.d.opened[broker.Partition(e.key.provider, e.key.account, s.d.cfg.Partitions)]
+	return s.d.opened[e.n]
 }
 
 // left returns how long nothing is to be done about e.

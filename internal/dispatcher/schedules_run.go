@@ -47,7 +47,11 @@ func (s *schedules) fire(p *partition, e *scheduled) error {
 		return refusedRun{err}
 	}
 	progress.HandledMS = at.UnixMilli()
-	if p.unended(progress.Last) {
+	open, err := s.unended(ctx, p, progress.Last)
+	if err != nil {
+		return err
+	}
+	if open {
 		progress.Skipped++
 		s.log.Info("schedule skipped: its last run has not ended", "schedule", e.Name, "provider", e.key.provider, "account", e.key.account)
 		return s.store.Record(ctx, e.Entry, progress)
@@ -126,7 +130,7 @@ func (s *schedules) look(ctx context.Context, run *schedule.Run) (seq uint64, er
 	n := broker.Partition(run.Provider, run.Account, s.d.cfg.Partitions)
 	lane := broker.LaneFilter(n, run.Provider, run.Account, run.Class)
 	err = s.d.reader.Replay(ctx, broker.Requests, lane, run.After+1, func(m *broker.Stored) error {
-		if slices.Equal(m.Header[events.HeaderID], []string{run.ID}) {
+		if isOf(m, run) {
 			seq = m.Seq
 			return errFound
 		}
@@ -154,6 +158,8 @@ func (s *schedules) settle(p *partition, e *scheduled, err error) {
 	case isRefused: // there is another time
 		s.tell(e, refused.error)
 		e.next = e.times.Next(p.clock.passed(s.now()))
+	case errors.Is(err, errUnread):
+		e.retry = s.now().Add(scheduleUnread)
 	case errors.Is(err, schedule.ErrChanged) || p.take.Err() != nil: // what it has changed to is on its way
 		e.retry = s.now().Add(scheduleRetry)
 	default:
@@ -162,26 +168,56 @@ func (s *schedules) settle(p *partition, e *scheduled, err error) {
 	}
 }
 
-// unended reports whether a run has not ended, as far as the partition knows:
-// whether its request waits to be read, waits in its lane, or is being worked.
-func (p *partition) unended(run *schedule.Run) bool {
-	if run == nil {
-		return false
+// errUnread says that a request is in the stream, and that it is not known yet
+// whether it has ended.
+var errUnread = errors.New("the partition has not read so far")
+
+// unended reports whether a run has not ended: whether its request waits in its
+// lane or is being worked. Of one that is in a partition of somebody else, or in
+// the stream no more, nobody can tell; it counts as ended.
+func (s *schedules) unended(ctx context.Context, p *partition, run *schedule.Run) (bool, error) {
+	if run == nil || broker.Partition(run.Provider, run.Account, s.d.cfg.Partitions) != p.n {
+		return false, nil
 	}
 	class := slices.Index(events.Classes, run.Class)
-	if class < 0 || broker.Partition(run.Provider, run.Account, p.d.cfg.Partitions) != p.n {
-		return false
+	if class < 0 {
+		return false, nil
 	}
-	fed := run.Seq <= p.fed.Load() // before the lane is looked for: it is made first
+	open, read := p.has(laneKey{provider: run.Provider, account: run.Account}, class, run.Seq)
+	if open || read {
+		return open, nil
+	}
+	m, err := s.d.reader.Get(ctx, broker.Requests, run.Seq)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return false, nil
+	case err != nil:
+		return false, err
+	case !isOf(m, run): // the stream was made anew
+		return false, nil
+	}
+	return false, errUnread
+}
+
+// isOf reports whether m is the request of a run.
+func isOf(m *broker.Stored, run *schedule.Run) bool {
+	return slices.Equal(m.Header[events.HeaderID], []string{run.ID})
+}
+
+// has reports whether a request has not ended, and whether the partition has read
+// so far that it knows.
+func (p *partition) has(key laneKey, class int, seq uint64) (open, read bool) {
+	read = seq <= p.fed.Load() // before the lane is looked for: it is made first
 	p.mu.Lock()
-	l := p.lanes[laneKey{provider: run.Provider, account: run.Account}]
+	l := p.lanes[key]
 	p.mu.Unlock()
 	if l == nil {
-		return !fed
+		return false, read
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.queues[class].holds(run.Seq) || l.open[run.Seq] != nil || !fed && run.Seq > l.queues[class].known()
+	q := &l.queues[class]
+	return q.holds(seq) || l.open[seq] != nil, read || seq <= q.known()
 }
 
 // holds reports whether the request at seq, of the queue's lane and class, is in
