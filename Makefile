@@ -10,7 +10,7 @@ STATICCHECK := go tool -modfile=tools/go.mod staticcheck
 
 .PHONY: check fmt vet fix staticcheck test fuzz node build up demo clean \
 	bench-check bench bench-compare bench-baseline \
-	prove-crash prove-cluster prove-malformed prove-limits prove-fairness prove-throttle prove-idle prove-handover prove-classes prove-redrive prove-poison prove-replay soak
+	prove-crash prove-cluster prove-malformed prove-limits prove-fairness prove-throttle prove-idle prove-handover prove-classes prove-redrive prove-poison prove-replay prove-schedule soak
 
 check: fmt vet fix staticcheck test bench-check fuzz node ## everything that must hold before a merge
 
@@ -86,7 +86,7 @@ prove-replay: # the events of a million results made again, byte for byte
 
 REPETITIONS ?= 5
 
-bench: # tram beside others, into docs/performance.md; three quarters of an hour on a machine that is free for it, and needs redis-server
+bench: # tram beside others, into docs/performance.md; half an hour on a machine that is free for it, and needs redis-server
 	cd bench && go run . -experiments all -reps $(REPETITIONS) -out ../docs/performance.md
 
 BENCHMARKS := go test -run='^$$' -bench='^Benchmark(Encode|Decode|Validate|CheckShape|Take|Lane$$|Events|Provider|User|Page)' \
@@ -99,6 +99,9 @@ bench-compare: # the Go benchmarks of codec, limiter, lane and parsers, beside t
 
 bench-baseline: # bench/baseline.txt anew: commit it with what has changed the numbers
 	$(BENCHMARKS) | grep -E '^(goos|goarch|pkg|cpu|Benchmark)' >bench/baseline.txt
+
+prove-schedule: # 100,000 sends that are due later, through a restart of the broker
+	go run ./internal/prove schedule
 
 LENGTH ?= 10m
 

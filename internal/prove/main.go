@@ -178,7 +178,7 @@ func main() {
 }
 
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: prove crash|cluster|malformed|limits|fairness|throttle|idle|handover|classes|redrive|poison|replay|soak [flags]")
+	fmt.Fprintln(os.Stderr, "usage: prove crash|cluster|malformed|limits|fairness|throttle|idle|handover|classes|redrive|poison|replay|schedule|soak [flags]")
 	os.Exit(2)
 }
 

@@ -72,6 +72,13 @@ func TestEventsAreMadeAgain(t *testing.T) {
 	play(t, plan.scene(1), func(ctx context.Context, s *stage) (report, error) { return replay(ctx, s, plan) })
 }
 
+func TestWhatIsDueLaterIsCalledOnceAndNeverEarly(t *testing.T) {
+	t.Parallel()
+	// How late is for `prove schedule`: here other tests have the processors.
+	plan := schedulePlan{Sends: 400, Ahead: 4 * time.Second, Span: 3 * time.Second, Late: time.Minute}
+	play(t, plan.scene(1), func(ctx context.Context, s *stage) (report, error) { return schedule(ctx, s, plan) })
+}
+
 func play(t *testing.T, c scene, proof func(context.Context, *stage) (report, error)) {
 	t.Helper()
 	check(t, func() (report, error) {
