@@ -96,7 +96,7 @@ func (c *asynqContender) start(_ context.Context, dir, provider string) ([]*proc
 	return c.myCrew(dir, c.address, provider, "asynq", "-std")
 }
 
-func (c *asynqContender) stored(context.Context) (n int, last time.Time, err error) {
+func (c *asynqContender) stored(context.Context, int) (n int, last time.Time, err error) {
 	names, err := c.queues.Queues()
 	if err != nil || !slices.Contains(names, "notices") {
 		return 0, last, err

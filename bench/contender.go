@@ -22,8 +22,9 @@ type contender interface {
 	// deliveries. They are called dispatcher and collector.
 	start(ctx context.Context, dir, provider string) ([]*process, error)
 
-	// stored is how many deliveries are stored, and when the last one was.
-	stored(ctx context.Context) (n int, last time.Time, err error)
+	// stored is how many deliveries are stored, and when the last one was. Until
+	// there are about enough it may count something else with them.
+	stored(ctx context.Context, enough int) (n int, last time.Time, err error)
 
 	// watch calls seen with every delivery that a consumer gets, until stop.
 	watch(ctx context.Context, seen func(body []byte)) (stop func(), err error)

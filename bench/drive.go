@@ -129,7 +129,7 @@ func (r *rig) finished(ctx context.Context, n int) (last time.Time, err error) {
 	const patience = 30 * time.Second
 	had, since := 0, time.Now()
 	err = until(ctx, time.Hour, "the deliveries", func() (bool, error) {
-		stored, at, err := r.stored(ctx)
+		stored, at, err := r.stored(ctx, n)
 		last = at
 		switch err = errors.Join(err, r.alive()); {
 		case err != nil:

@@ -69,29 +69,46 @@ var experiments = []experiment{
 		},
 	},
 	{
-		name: "inflight", title: "The same with 64 and with 1,024 calls in flight",
+		name: "inflight-64", title: "The same with 64 calls in flight",
 		rows: []row{
-			{"bare-std, 64", "bare-std", with(func(s *scenario) { s.inflight = 64 })},
-			{"tram, 64", "tram", with(func(s *scenario) { s.inflight = 64 })},
-			{"bare-std, 1,024", "bare-std", with(func(s *scenario) { s.inflight = 1024 })},
-			{"tram, 1,024", "tram", with(func(s *scenario) { s.inflight = 1024 })},
+			{"bare-std", "bare-std", with(func(s *scenario) { s.inflight = 64 })},
+			{"tram", "tram", with(func(s *scenario) { s.inflight = 64 })},
 		},
 	},
 	{
-		name: "slow", title: "A provider that takes 50 ms: 64, 256 and 1,024 calls in flight",
+		name: "inflight-1024", title: "The same with 1,024 calls in flight",
 		rows: []row{
-			{"bare, 1,024", "bare", slow(100_000, 1024)},
-			{"bare-std, 1,024", "bare-std", slow(100_000, 1024)},
-			{"watermill, 1,024", "watermill", slow(60_000, 1024)},
-			{"tram, 1,024", "tram", slow(100_000, 1024)},
-			{"bare-std, 256", "bare-std", slow(30_000, 256)},
-			{"asynq, 256", "asynq", slow(25_000, 256)},
-			{"tram, 256", "tram", slow(30_000, 256)},
-			{"bare-std, 64", "bare-std", slow(8_000, 64)},
-			{"tram, 64", "tram", slow(8_000, 64)},
+			{"bare-std", "bare-std", with(func(s *scenario) { s.inflight = 1024 })},
+			{"tram", "tram", with(func(s *scenario) { s.inflight = 1024 })},
+		},
+	},
+	{
+		name: "slow-64", title: "A provider that takes 50 ms, 64 calls in flight: 1,280 events/s at best",
+		rows: []row{
+			{"bare-std", "bare-std", slow(8_000, 64)},
+			{"tram", "tram", slow(8_000, 64)},
+		},
+	},
+	{
+		name: "slow-256", title: "A provider that takes 50 ms, 256 calls in flight: 5,120 events/s at best",
+		rows: []row{
+			{"bare-std", "bare-std", slow(30_000, 256)},
+			{"bare", "bare", slow(30_000, 256)},
+			{"watermill", "watermill", slow(30_000, 256)},
+			{"asynq", "asynq", slow(25_000, 256)},
+			{"tram", "tram", slow(30_000, 256)},
+		},
+	},
+	{
+		name: "slow-1024", title: "A provider that takes 50 ms, 1,024 calls in flight: 20,480 events/s at best",
+		rows: []row{
+			{"bare-std", "bare-std", slow(100_000, 1024)},
+			{"bare", "bare", slow(100_000, 1024)},
+			{"watermill", "watermill", slow(60_000, 1024)},
+			{"tram", "tram", slow(100_000, 1024)},
 		},
 		goals: []goal{
-			{"events/s of tram ÷ bare, 50 ms, 1,024 in flight", "tram, 1,024", "bare, 1,024", (*measured).rate, false, 0.85},
+			{"events/s of tram ÷ bare, 50 ms, 1,024 in flight", "tram", "bare", (*measured).rate, false, 0.85},
 		},
 	},
 	{

@@ -24,8 +24,9 @@ func machine() string {
 			model = strings.TrimSpace(value)
 		}
 	}
-	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
-	parts := []string{fmt.Sprintf("%d × %s", runtime.NumCPU(), model), "Linux " + strings.TrimSpace(string(kernel)), runtime.Version()}
+	release, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	kernel, _, _ := strings.Cut(strings.TrimSpace(string(release)), "-")
+	parts := []string{fmt.Sprintf("%d × %s", runtime.NumCPU(), model), "Linux " + kernel, runtime.Version()}
 	build, _ := debug.ReadBuildInfo()
 	for _, name := range modules {
 		for _, m := range build.Deps {

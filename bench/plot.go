@@ -10,11 +10,12 @@ import (
 // A bar is a number with the least and the most that it was.
 type bar struct {
 	label           string
+	ours            bool
 	value, min, max float64
 }
 
-func barOf(label string, values []float64) bar {
-	return bar{label, median(values), slices.Min(values), slices.Max(values)}
+func barOf(r row, what string, values []float64) bar {
+	return bar{r.label + what, r.contender == "tram", median(values), slices.Min(values), slices.Max(values)}
 }
 
 // plot draws what an experiment is about.
@@ -25,14 +26,14 @@ func (o *outcome) plot() string {
 			for _, c := range []struct {
 				what  string
 				value func(*measured) float64
-			}{{"→ call p50", toCall(50)}, {"→ call p99", toCall(99)}, {"→ delivery p50", toDelivery(50)}, {"→ delivery p99", toDelivery(99)}} {
-				bars = append(bars, barOf(r.label+" "+c.what, o.values(c.value, r.label, "")))
+			}{{" → call p50", toCall(50)}, {" → call p99", toCall(99)}, {" → delivery p50", toDelivery(50)}, {" → delivery p99", toDelivery(99)}} {
+				bars = append(bars, barOf(r, c.what, o.values(c.value, r.label, "")))
 			}
 		}
 		return draw(o.title, "milliseconds", "%.2f", bars)
 	}
 	for _, r := range o.rows {
-		bars = append(bars, barOf(r.label, o.values((*measured).rate, r.label, "")))
+		bars = append(bars, barOf(r, "", o.values((*measured).rate, r.label, "")))
 	}
 	return draw(o.title, "events per second", "%.0f", bars)
 }
@@ -59,7 +60,7 @@ func draw(title, unit, form string, bars []bar) string {
 		y := top + step*i
 		middle := float64(y) + thick/2
 		colour := "#9aa5b1"
-		if strings.HasPrefix(b.label, "tram") {
+		if b.ours {
 			colour = "#2563eb"
 		}
 		fmt.Fprintf(&s, `<text x="%d" y="%d" text-anchor="end">%s</text>`+"\n", left-10, y+14, html.EscapeString(b.label))

@@ -55,9 +55,9 @@ func write(path string, outcomes []*outcome, conditions string) error {
 
 // conditions says when and where it was measured.
 func conditions(repetitions int, scale float64) string {
-	text := fmt.Sprintf("%s, %s, %d repetitions.", time.Now().UTC().Format(time.DateOnly), machine(), repetitions)
+	text := fmt.Sprintf("%s, %s. Repetitions: %d.", time.Now().UTC().Format(time.DateOnly), machine(), repetitions)
 	if scale != 1 {
-		text += fmt.Sprintf(" All counts of sends × %g.", scale)
+		text += fmt.Sprintf(" Sends: %g of the usual number.", scale)
 	}
 	return text
 }

@@ -18,8 +18,9 @@ import (
 // of its subscriptions handles one message at a time, so there are as many as
 // calls are to be in flight.
 
-// ahead is how many messages a subscription fetches at once.
-const ahead = 32
+// ahead is how many messages a subscription fetches before it has handled them.
+// With more, the first ones have all that there is.
+const ahead = 8
 
 // serveWatermill is the hidden command `bench watermill`.
 func serveWatermill(args []string) error {
