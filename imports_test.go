@@ -19,6 +19,7 @@ import (
 //	cmd/...                      anything but nats-server
 //	internal/broker, brokertest  pkg/, internal/, others' modules, nats-server
 //	internal/prove               the same: it runs servers that die
+//	deployments/keys             internal/perm, others' modules
 //	docs                         nothing
 //	internal/...                 docs, pkg/, internal/, others' modules, no provider
 //	pkg/channels/<provider>      pkg/channels, pkg/events
@@ -44,6 +45,7 @@ var table = []rule{
 	{packages: "internal/broker", imports: []string{"internal/...", "pkg/channels", "pkg/events", "pkg/ratelimit", "others", "nats-server"}},
 	{packages: "internal/broker/brokertest", imports: []string{"internal/...", "others", "nats-server"}},
 	{packages: "internal/prove", imports: []string{"internal/...", "pkg/channels", "pkg/events", "others", "nats-server"}},
+	{packages: "deployments/keys", imports: []string{"internal/perm", "others"}},
 	{packages: "docs"},
 	{packages: "internal/...", imports: []string{"docs", "internal/...", "pkg/channels", "pkg/channels/channelstest", "pkg/events", "pkg/ratelimit", "others"}},
 	{packages: "pkg/channels/*", imports: []string{"pkg/channels", "pkg/events"}},

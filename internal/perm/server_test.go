@@ -37,7 +37,7 @@ func TestRows(t *testing.T) {
 	refused, allowed := 0, 0
 	for _, r := range Roles() {
 		refusals := newRefusals()
-		nc := g.Connect(variable(r), r.Inbox(), refusals.add)
+		nc := g.Connect(r.Variable(), r.Inbox(), refusals.add)
 		for _, s := range publish {
 			if err := nc.Publish(s, nil); err != nil {
 				t.Fatal(err)
@@ -134,7 +134,7 @@ func TestCheck(t *testing.T) {
 	g := brokertest.StartGuarded(t, usersFile, false)
 	for _, name := range []string{"dispatcher", "collector"} {
 		role, _ := Find(name)
-		if err := Check(t.Context(), g.Connect(variable(role), role.Inbox(), nil), role); err != nil {
+		if err := Check(t.Context(), g.Connect(role.Variable(), role.Inbox(), nil), role); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

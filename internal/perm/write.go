@@ -13,7 +13,7 @@ func WriteConfig(w io.Writer, roles []Role) error {
 	var b strings.Builder
 	b.WriteString(configHead)
 	for _, r := range roles {
-		fmt.Fprintf(&b, "\n# %s\n%s = {\n", r.Who, variable(r))
+		fmt.Fprintf(&b, "\n# %s\n%s = {\n", r.Who, r.Variable())
 		b.WriteString("  publish: {\n")
 		writeList(&b, "allow", r.Publish)
 		if len(r.Deny) > 0 {
@@ -29,7 +29,7 @@ func WriteConfig(w io.Writer, roles []Role) error {
 	}
 	b.WriteString("\nauthorization {\n  users: [\n")
 	for _, r := range roles {
-		fmt.Fprintf(&b, "    { nkey: $%s_NKEY, permissions: $%s }\n", variable(r), variable(r))
+		fmt.Fprintf(&b, "    { nkey: $%s_NKEY, permissions: $%s }\n", r.Variable(), r.Variable())
 	}
 	b.WriteString("  ]\n}\n")
 	_, err := io.WriteString(w, b.String())
@@ -48,8 +48,8 @@ const configHead = `# The users of tram and what each may do, to be included in 
 include "tram-nkeys.conf"
 `
 
-// variable is what the configuration calls r.
-func variable(r Role) string { return "TRAM_" + strings.ToUpper(r.Name) }
+// Variable is what the configuration calls r; its nkey has _NKEY after that.
+func (r Role) Variable() string { return "TRAM_" + strings.ToUpper(r.Name) }
 
 func writeList(b *strings.Builder, name string, list []Grant) {
 	fmt.Fprintf(b, "    %s: [\n", name)

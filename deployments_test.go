@@ -1,0 +1,94 @@
+package tram
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestByHand runs the deployment that is described step by step: three brokers,
+// two dispatchers of which one is killed, two collectors.
+func TestByHand(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "deployments/by-hand.sh")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("PORT=%d", freePorts(t)))
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 20 * time.Second
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{
+		`delivery caresoft/hotline accepted .* request second`,
+		`outcome  momo/shop        done momo.messages_report answers=4 stats=399 records=57`,
+		`does not permit this user .*pancake\.page"`,
+		`delivery caresoft/hotline accepted .* request fourth`,
+		`(?m)^\S{22} .* 64 `,
+		`== done`,
+	} {
+		if !regexp.MustCompile(want).Match(out) {
+			t.Errorf("it prints nothing like %q:\n%s", want, out)
+		}
+	}
+}
+
+// freePorts returns a number after which the ports are free that the script
+// takes. They are below those that systems give to connections by themselves.
+func freePorts(t *testing.T) int {
+	t.Helper()
+	const first, last, step = 20_000, 32_000, 100
+	for i := range (last - first) / step {
+		base := first + (os.Getpid()+i)*step%(last-first)
+		if allFree(base) {
+			return base
+		}
+	}
+	t.Fatal("no ports are free")
+	return 0
+}
+
+func allFree(base int) bool {
+	for port := base + 1; port <= base+52; port++ {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			return false
+		}
+		l.Close()
+	}
+	return true
+}
+
+// TestByHand_documented makes sure that by-hand.sh does what by-hand.md says, in
+// the same order. The script may repeat a command that needs patience.
+func TestByHand_documented(t *testing.T) {
+	page, err := os.ReadFile("deployments/by-hand.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := os.ReadFile("deployments/by-hand.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllSubmatch(page, -1)
+	rest := strings.ReplaceAll(string(script), "patiently ", "")
+	for _, b := range blocks {
+		for line := range strings.Lines(string(b[1])) {
+			_, after, ok := strings.Cut(rest, "\n"+line)
+			if !ok {
+				t.Fatalf("the script does not have, or not at this place:\n%s", line)
+			}
+			rest = "\n" + after
+		}
+	}
+	if len(blocks) < 11 {
+		t.Errorf("the page has %d steps", len(blocks))
+	}
+}
