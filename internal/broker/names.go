@@ -12,7 +12,7 @@ import (
 // Streams.
 const (
 	Requests = "TRAM_REQUESTS" // what producers publish, stored by partition
-	Later    = "TRAM_LATER"    // requests that are not due yet; REQUESTS takes them back when they are
+	Later    = "TRAM_LATER"    // requests that are not due yet, which REQUESTS takes back when they are; and what was cancelled
 	Intents  = "TRAM_INTENTS"  // calls about to start, one subject per partition
 	Results  = "TRAM_RESULTS"  // what became of each call
 	Events   = "TRAM_EVENTS"   // what downstream services read
@@ -102,18 +102,57 @@ func ParseStored(subject string) (StoredSubject, error) {
 // Plan is the subject of LATER under which a request of REQUESTS is kept that is
 // not due yet:
 //
-//	tram.later.plan.<partition>.<provider>.<account>.<class>.<kind>.<seq>
-func (s StoredSubject) Plan(seq uint64) string { return s.later("plan", seq) }
+//	tram.later.plan.<partition>.<provider>.<account>.<class>.<kind>.<name>.<seq>
+//
+// The name stands for its source and id, see [RequestName].
+func (s StoredSubject) Plan(name string, seq uint64) string { return s.later("plan", name, seq) }
 
 // Due is the one under which the server publishes it at its time.
-func (s StoredSubject) Due(seq uint64) string { return s.later("due", seq) }
+func (s StoredSubject) Due(name string, seq uint64) string { return s.later("due", name, seq) }
 
 // PlanOrDue matches both.
-func (s StoredSubject) PlanOrDue(seq uint64) string { return s.later("*", seq) }
+func (s StoredSubject) PlanOrDue(name string, seq uint64) string { return s.later("*", name, seq) }
 
-func (s StoredSubject) later(what string, seq uint64) string {
-	return fmt.Sprintf("tram.later.%s.%d.%s.%s.%s.%s.%d", what, s.Partition, s.Provider, s.Account, s.Class, s.Kind, seq)
+func (s StoredSubject) later(what, name string, seq uint64) string {
+	return fmt.Sprintf("tram.later.%s.%d.%s.%s.%s.%s.%s.%d", what, s.Partition, s.Provider, s.Account, s.Class, s.Kind, name, seq)
 }
+
+// RequestName stands for the source and id of a request in subjects of LATER.
+func RequestName(source, id string) string { return events.DeterministicID(source, id) }
+
+// PlansFilter matches what LATER has of the requests of a name, planned or due.
+func PlansFilter(p int, provider, account, name string) string {
+	return fmt.Sprintf("tram.later.*.%d.%s.%s.*.*.%s.*", p, provider, account, name)
+}
+
+// ParseLater is the reverse of [StoredSubject.Plan] and [StoredSubject.Due]. It
+// says which of the two it is, and the sequence of the request that was planned.
+func ParseLater(subject string) (s StoredSubject, due bool, seq uint64, err error) {
+	t := strings.Split(subject, ".")
+	if len(t) != 10 || t[0] != "tram" || t[1] != "later" {
+		return s, false, 0, fmt.Errorf("subject %q: want tram.later.<plan or due>.<partition>.<provider>.<account>.<class>.<kind>.<name>.<seq>", subject)
+	}
+	if s, err = ParseStored("req." + strings.Join(t[3:8], ".")); err != nil {
+		return s, false, 0, err
+	}
+	if seq, err = strconv.ParseUint(t[9], 10, 64); err != nil {
+		return s, false, 0, fmt.Errorf("subject %q: %w", subject, err)
+	}
+	return s, t[2] == "due", seq, nil
+}
+
+// VoidSubject is where LATER keeps that the requests of a name are taken back:
+//
+//	tram.later.void.<partition>.<provider>.<account>.<name>
+func VoidSubject(p int, provider, account, name string) string {
+	return fmt.Sprintf("tram.later.void.%d.%s.%s.%s", p, provider, account, name)
+}
+
+// VoidFilter matches all of partition p.
+func VoidFilter(p int) string { return fmt.Sprintf("tram.later.void.%d.>", p) }
+
+// CancelFilter matches all cancels of partition p.
+func CancelFilter(p int) string { return fmt.Sprintf("req.%d.*.*.*.%s", p, events.KindCancel) }
 
 // PartitionFilter matches all requests of partition p.
 func PartitionFilter(p int) string { return fmt.Sprintf("req.%d.>", p) }

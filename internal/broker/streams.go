@@ -113,10 +113,11 @@ func (s Streams) configs() []jetstream.StreamConfig {
 	requests := stream(Requests, "tram: requests by partition", s.RequestsAge, s.RequestsBytes, subjectsOf(events.RequestKinds)...)
 	requests.MaxMsgSize = s.MaxRequest
 	requests.Sources = []*jetstream.StreamSource{{Name: Later, SubjectTransforms: []jetstream.SubjectTransformConfig{{
-		Source:      "tram.later.due.*.*.*.*.*.*",
+		Source:      "tram.later.due.*.*.*.*.*.*.*",
 		Destination: "req.{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(3)}}.{{wildcard(4)}}.{{wildcard(5)}}",
 	}}}}
-	later := stream(Later, "tram: requests that are not due yet", s.LedgerAge, 0, "tram.later.plan.*.*.*.*.*.*", "tram.later.due.*.*.*.*.*.*")
+	later := stream(Later, "tram: requests that are not due yet, or taken back", s.LedgerAge, 0,
+		"tram.later.plan.*.*.*.*.*.*.*", "tram.later.due.*.*.*.*.*.*.*", "tram.later.void.*.*.*.*")
 	later.Discard, later.AllowMsgSchedules, later.AllowMsgTTL, later.AllowRollup = jetstream.DiscardOld, true, true, true // as schedules imply
 	requests.SubjectTransform = &jetstream.SubjectTransformConfig{
 		Source:      "tram.*.*.*.*",

@@ -189,6 +189,8 @@ func (t *translation) name() string {
 		return t.req.Report.Report
 	case t.req.Command != nil:
 		return t.req.Command.Command
+	case t.req.Cancel != nil:
+		return t.req.Cancel.ID
 	}
 	return ""
 }

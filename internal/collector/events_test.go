@@ -78,6 +78,24 @@ var eventCases = []struct {
 			State: events.StateAccepted, Evidence: events.Operator, AtMS: start + 9000,
 		}
 	}},
+	{name: "send that was taken back", account: account(), result: func(t testing.TB) *ledger.Result {
+		return &ledger.Result{
+			Seq: 7, Call: 1, Step: 1, Request: original(t, sendRequest("s-1")), State: events.StateCancelled, AtMS: start + 200,
+			Why: events.Why{Reason: "taken_back"},
+		}
+	}},
+	{name: "cancel done", account: account(), result: func(t testing.TB) *ledger.Result {
+		return &ledger.Result{
+			Seq: 9, Call: 1, Step: 1, Request: original(t, cancelRequest("c-1")), State: events.StateDone, AtMS: start + 200,
+			Why: events.Why{Reason: "taken_back", Detail: "the request will not be called"},
+		}
+	}},
+	{name: "cancel too late", account: account(), result: func(t testing.TB) *ledger.Result {
+		return &ledger.Result{
+			Seq: 9, Call: 1, Step: 1, Request: original(t, cancelRequest("c-1")), State: events.StateFailed, AtMS: start + 200,
+			Why: events.Why{Class: "permanent", Reason: "too_late", Detail: "the request has ended as accepted"},
+		}
+	}},
 	{name: "send with an unreadable body", account: account(), result: func(t testing.TB) *ledger.Result {
 		o := original(t, sendRequest("s-1"))
 		o.Data = []byte{0xdf, 0xff, 0xff, 0xff, 0xff}

@@ -116,6 +116,14 @@ func commandRequest(id string) *events.Request {
 	}
 }
 
+func cancelRequest(id string) *events.Request {
+	return &events.Request{
+		Meta: events.Meta{ID: id, Source: "/billing"},
+		Kind: events.KindCancel, Provider: "fake", Account: "shop", Class: events.Urgent,
+		Cancel: &events.Cancel{ID: "s-1", Context: events.Context{CorrelationID: "order-7"}},
+	}
+}
+
 func account() *channels.Account {
 	return &channels.Account{Provider: "fake", Name: "shop", Settings: map[string]string{"zone": "vn"}}
 }

@@ -16,10 +16,11 @@ import (
 // A checkpoint says from where on a new owner must read the streams. Its size
 // depends on the accounts that have work at the moment, not on the backlog.
 type checkpoint struct {
-	Feed    uint64     `msgpack:"feed"`           // of accounts that are not in Lanes, exactly the requests up to here have ended
-	Intents uint64     `msgpack:"intents"`        // intents after this one matter
-	Results uint64     `msgpack:"results"`        // results after this one matter
-	Past    []*past    `msgpack:"past,omitempty"` // of requests that this owner has not met again yet; Lanes know better
+	Feed    uint64     `msgpack:"feed"`              // of accounts that are not in Lanes, exactly the requests up to here have ended
+	Intents uint64     `msgpack:"intents"`           // intents after this one matter
+	Results uint64     `msgpack:"results"`           // results after this one matter
+	Cancels uint64     `msgpack:"cancels,omitempty"` // the cancels before this one have been answered; 0 is those up to Feed
+	Past    []*past    `msgpack:"past,omitempty"`    // of requests that this owner has not met again yet; Lanes know better
 	Lanes   []laneMark `msgpack:"lanes,omitempty"`
 }
 
@@ -59,6 +60,8 @@ type entryMark struct {
 	Warnings  []string `msgpack:"w,omitempty"`
 	Prev      uint64   `msgpack:"p,omitempty"` // sequence in RESULTS of the newest result
 	RetryAtMS int64    `msgpack:"r,omitempty"` // in the broker's time
+	Touched   bool     `msgpack:"u,omitempty"`
+	Void      uint64   `msgpack:"v,omitempty"` // the cancel that takes it back
 
 	retryAt time.Time
 }
@@ -110,7 +113,7 @@ func (p *partition) snapshot() *checkpoint {
 	c := &checkpoint{Feed: p.fed.Load(), Results: p.d.lastResult.Load()}
 	c.Intents = p.intents.position()
 	c.Past = p.unmet()
-	met := c.Feed
+	met := min(c.Feed, p.cancels.mark(c))
 	for _, l := range p.awake() {
 		if m, needed := l.mark(c); needed {
 			c.Lanes = append(c.Lanes, m)
@@ -213,7 +216,7 @@ func (e *entry) noteMark() {
 	e.mark = entryMark{
 		Seq: e.msg.Seq, Class: e.class, Calls: e.calls, Doubt: e.doubt, Attempts: e.attempts,
 		Step: e.step.Number, Cursor: e.step.Cursor, Stats: e.stats, Records: e.records,
-		Warnings: e.warnings, Prev: e.prev, retryAt: e.retryAt,
+		Warnings: e.warnings, Prev: e.prev, Touched: e.touched, Void: e.void.Load(), retryAt: e.retryAt,
 	}
 }
 
@@ -223,6 +226,7 @@ func (m *entryMark) entry(msg *broker.Stored, c clock) *entry {
 	e.calls, e.doubt, e.attempts = m.Calls, m.Doubt, m.Attempts
 	e.stats, e.records, e.warnings, e.prev = m.Stats, m.Records, m.Warnings, m.Prev
 	e.step = channels.Step{Number: max(m.Step, 1), Cursor: m.Cursor}
-	e.retryAt = c.local(m.RetryAtMS)
+	e.retryAt, e.touched = c.local(m.RetryAtMS), m.Touched
+	e.void.Store(m.Void)
 	return e
 }

@@ -24,6 +24,7 @@ func (x *execution) conclude(call *channels.Call, ans *channels.Answer, v channe
 	}
 	d.why.HTTPStatus = ans.Status
 	e.warnings = append(e.warnings, v.Warnings...)
+	e.touched = e.touched || d.why.Class == string(channels.Ambiguous)
 	if d.parse && e.req.Kind != events.KindSend {
 		if err := x.count(ans); err != nil {
 			d.unreadable(err.Error(), ans.Status)

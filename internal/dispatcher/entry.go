@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"container/heap"
+	"sync/atomic"
 	"time"
 
 	"github.com/tramhq/tram/internal/broker"
@@ -28,6 +29,7 @@ type entry struct {
 
 	retryAt time.Time // not before
 	doubt   bool      // an owner before us died in its last call
+	touched bool      // a call of it may have been carried out, though nobody knows
 	kept    bool      // it will not be planned, see later.go
 	aged    bool      // it would leave the stream unsent: end it now
 	place   place     // in the group of its account, where that has one
@@ -40,6 +42,10 @@ type entry struct {
 	calling     bool // and its call has no answer yet
 	intentFloor uint64
 	resultFloor uint64
+
+	void    atomic.Uint64 // sequence of the cancel that takes it back; set with the lane locked
+	looked  bool          // for the void of a cancel before it was begun
+	cancels []*cancel     // that wait for the end of its execution
 }
 
 // newEntry decodes a request that nobody has begun.
@@ -92,6 +98,14 @@ func (r *retries) due(now time.Time) *entry {
 	return heap.Pop(r).(*entry)
 }
 
+// wait returns how long it is until the next one is due.
+func (r retries) wait(now time.Time) time.Duration {
+	if len(r) == 0 {
+		return forever
+	}
+	return r[0].retryAt.Sub(now)
+}
+
 // result starts the record of what became of e's newest call.
 func (e *entry) result(now time.Time) *ledger.Result {
 	return &ledger.Result{
@@ -116,7 +130,7 @@ func original(m *broker.Stored) ledger.Original {
 func (e *entry) adopt(r *ledger.Result, c clock) decision {
 	e.attempts, e.stats, e.records, e.warnings = r.Attempt, r.Stats, r.Records, r.Warnings
 	e.step = channels.Step{Number: r.Step, Cursor: r.Cursor}
-	e.doubt = false
+	e.doubt, e.touched = false, e.touched || r.Why.Class == string(channels.Ambiguous)
 	switch r.State {
 	case "":
 		e.next(r.Next)

@@ -24,6 +24,9 @@ func (p *partition) execute(l *lane, e *entry) {
 		x.known = x.acct.state()
 	}
 
+	if x.voided() {
+		return
+	}
 	if !x.check() {
 		return
 	}
@@ -67,6 +70,10 @@ func (p *partition) execute(l *lane, e *entry) {
 	}
 	if x.acct.stopped() {
 		x.notCalled("the account was paused")
+		return
+	}
+	if e.stopped() {
+		x.notCalled("a cancel has come")
 		return
 	}
 	if !p.mayCall() {
@@ -185,7 +192,7 @@ func (x *execution) resolveDoubt(call *channels.Call) bool {
 	if !x.e.doubt {
 		return true
 	}
-	x.e.doubt = false
+	x.e.doubt, x.e.touched = false, true
 	x.e.attempts++
 	d := decide(channels.Verdict{
 		Class: channels.Ambiguous, Reason: ReasonWorkerDied,

@@ -1,5 +1,7 @@
 package dispatcher
 
+import "slices"
+
 // keys keeps requests that name the same order key in order: one is worked,
 // the others wait until it has ended, however often it is tried again.
 type keys map[string]*keyed
@@ -22,6 +24,13 @@ func (k keys) enter(e *entry) bool {
 	}
 	s.following = append(s.following, e)
 	return false
+}
+
+// drop takes e from among those that wait for their turn.
+func (k keys) drop(e *entry) {
+	if s := k[e.key]; s != nil {
+		s.following = slices.DeleteFunc(s.following, func(f *entry) bool { return f == e })
+	}
 }
 
 // leave says that e has ended and returns the entry whose turn it is, or nil.

@@ -38,6 +38,7 @@ type lane struct {
 	queues  [3]queue          // by class
 	ready   [3][]*entry       // go on at once: next steps, and what a take-over brought
 	waiting retries           // go on at their time
+	voided  retries           // taken back, only waiting to be ended
 	open    map[uint64]*entry // everything begun and not ended, by sequence
 	begun   [3]int            // how many of these, by class
 	fresh   [3]bool           // by class: a new request goes before those in ready, this time
@@ -53,6 +54,11 @@ type lane struct {
 	running bool
 	wake    chan struct{}
 	dormant atomic.Bool // see partition.awake
+
+	voids      voids
+	cancels    []*cancel // to be worked
+	cancelling bool
+	scanAfter  time.Time // no backlog is searched before
 
 	standing *standing     // as the last checkpoint had it; nil is works, and nothing to tell
 	tells    *rate.Limiter // of what is told about it; nil while nothing was
@@ -293,10 +299,12 @@ func (l *lane) settle(e *entry, d decision, now time.Time) {
 	l.busy--
 	l.answeredLocked(e)
 	e.executing = false
+	over := d.state != "" && (d.state.Final() || d.planned)
 	switch {
+	case l.settleVoidLocked(e, d, over, now):
 	case d.state == "":
 		l.ready[e.class] = append(l.ready[e.class], e)
-	case d.state == events.StateDeferred && !d.planned:
+	case !over:
 		e.retryAt = now.Add(d.retryIn)
 		l.waiting.add(e)
 	default:

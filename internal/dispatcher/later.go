@@ -73,9 +73,8 @@ func (x *execution) later(now time.Time) (done bool) {
 // so before: a server that was killed may have forgotten that it has published
 // what was planned.
 func (x *execution) cameAgain() (bool, error) {
-	// As the server writes it: stream, sequence, filter, transform, subject, …
-	source := strings.Fields(x.e.msg.Header.Get(streamSourceHeader))
-	if len(source) < 5 || source[0] != broker.Later {
+	source := sourceOf(x.e.msg)
+	if source == nil {
 		return false, nil
 	}
 	first, err := x.p.reader.First(x.p.work, broker.Later, source[4])
@@ -90,6 +89,16 @@ func (x *execution) cameAgain() (bool, error) {
 
 // streamSourceHeader is where the server says what a message is a copy of.
 const streamSourceHeader = "Nats-Stream-Source"
+
+// sourceOf returns what the server says about m if it has come from LATER:
+// stream, sequence, filter, transform, subject. Else it returns nil.
+func sourceOf(m *broker.Stored) []string {
+	source := strings.Fields(m.Header.Get(streamSourceHeader))
+	if len(source) < 5 || source[0] != broker.Later {
+		return nil
+	}
+	return source
+}
 
 // notBefore returns when e is due by our clock; zero is at once.
 func (e *entry) notBefore(c clock) time.Time {
@@ -117,7 +126,8 @@ func (x *execution) plan(due time.Time) {
 		x.refuse(ReasonInvalidRequest, fmt.Sprintf("a request with not_before_ms may have a body of %d bytes at most", maxPlanned))
 		return
 	}
-	m := nats.NewMsg(stored.Plan(x.e.msg.Seq))
+	name := x.e.name()
+	m := nats.NewMsg(stored.Plan(name, x.e.msg.Seq))
 	m.Data = x.e.msg.Data
 	for k, v := range x.e.msg.Header {
 		// What else the producer tells the server must not be told to LATER.
@@ -126,16 +136,24 @@ func (x *execution) plan(due time.Time) {
 		}
 	}
 	at := time.UnixMilli(x.e.req.Timing().NotBeforeMS).Add(-dueEarly)
-	m.Header.Set(jetstream.ScheduleHeader, "@at "+at.UTC().Format(time.RFC3339Nano))
-	m.Header.Set(jetstream.ScheduleTargetHeader, stored.Due(x.e.msg.Seq))
-	m.Header.Set(jetstream.MsgTTLHeader, "never") // or the age of the stream would end it
-	switch _, err := x.first(m, stored); {
+	publishAt(m, at, stored.Due(name, x.e.msg.Seq))
+	switch err := x.first(m, stored); {
 	case err != nil && !broker.IsWrongSequence(err):
 		x.again(err)
 	default: // an owner before us may have planned it
 		x.planned(due)
 	}
 }
+
+// publishAt makes m be published as target at the given time.
+func publishAt(m *nats.Msg, at time.Time, target string) {
+	m.Header.Set(jetstream.ScheduleHeader, "@at "+at.UTC().Format(time.RFC3339Nano))
+	m.Header.Set(jetstream.ScheduleTargetHeader, target)
+	m.Header.Set(jetstream.MsgTTLHeader, "never") // or the age of the stream would end it
+}
+
+// name stands for e in the subjects of LATER.
+func (e *entry) name() string { return broker.RequestName(e.req.Source, e.req.ID) }
 
 // keepHeader marks the message by which a request is never planned.
 const keepHeader = "Tram-Keep"
@@ -147,12 +165,13 @@ func (x *execution) keep() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	m := nats.NewMsg(stored.Plan(x.e.msg.Seq))
+	plan := stored.Plan(x.e.name(), x.e.msg.Seq)
+	m := nats.NewMsg(plan)
 	m.Header.Set(keepHeader, "1")
-	if _, err = x.first(m, stored); !broker.IsWrongSequence(err) {
+	if err = x.first(m, stored); !broker.IsWrongSequence(err) {
 		return err == nil, err
 	}
-	last, err := x.p.reader.Last(x.p.work, broker.Later, stored.Plan(x.e.msg.Seq))
+	last, err := x.p.reader.Last(x.p.work, broker.Later, plan)
 	if errors.Is(err, jetstream.ErrMsgNotFound) { // it has come back already
 		return false, nil
 	}
@@ -160,12 +179,19 @@ func (x *execution) keep() (bool, error) {
 }
 
 // first publishes m if nothing about its request is in LATER.
-func (x *execution) first(m *nats.Msg, stored broker.StoredSubject) (*jetstream.PubAck, error) {
-	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, "0")
-	m.Header.Set(jetstream.ExpectedLastSubjSeqSubjHeader, stored.PlanOrDue(x.e.msg.Seq))
-	ctx, cancel := context.WithTimeout(x.p.work, laterTimeout)
+func (x *execution) first(m *nats.Msg, stored broker.StoredSubject) error {
+	return x.p.storeLater(x.p.work, m, 0, stored.PlanOrDue(x.e.name(), x.e.msg.Seq))
+}
+
+// storeLater publishes m to LATER if the newest message of subject has the
+// sequence last there.
+func (p *partition) storeLater(ctx context.Context, m *nats.Msg, last uint64, subject string) error {
+	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(last, 10))
+	m.Header.Set(jetstream.ExpectedLastSubjSeqSubjHeader, subject)
+	ctx, cancel := context.WithTimeout(ctx, laterTimeout)
 	defer cancel()
-	return x.p.d.cfg.JS.PublishMsg(ctx, m)
+	_, err := p.d.cfg.JS.PublishMsg(ctx, m)
+	return err
 }
 
 const laterTimeout = 5 * time.Second
@@ -180,6 +206,6 @@ func (x *execution) planned(due time.Time) {
 
 // again tries once more in a moment: the broker is away.
 func (x *execution) again(err error) {
-	x.p.log.Debug("request not planned, trying again", "provider", x.l.key.provider, "account", x.l.key.account, "seq", x.e.msg.Seq, "error", err)
+	x.p.log.Debug("request put off, trying again", "provider", x.l.key.provider, "account", x.l.key.account, "seq", x.e.msg.Seq, "error", err)
 	x.decision = decision{state: events.StateDeferred, retryIn: time.Second}
 }

@@ -192,7 +192,8 @@ func (r *rig) planned(seq uint64, at time.Time) *nats.Msg {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	m := nats.NewMsg(s.Plan(seq))
+	name := broker.RequestName("/test", stored.Header.Get("ce-id"))
+	m := nats.NewMsg(s.Plan(name, seq))
 	m.Data = stored.Data
 	for k, v := range stored.Header {
 		if !strings.HasPrefix(k, "Nats-") {
@@ -200,10 +201,10 @@ func (r *rig) planned(seq uint64, at time.Time) *nats.Msg {
 		}
 	}
 	m.Header.Set(jetstream.ScheduleHeader, "@at "+at.UTC().Format(time.RFC3339Nano))
-	m.Header.Set(jetstream.ScheduleTargetHeader, s.Due(seq))
+	m.Header.Set(jetstream.ScheduleTargetHeader, s.Due(name, seq))
 	m.Header.Set(jetstream.MsgTTLHeader, "never")
 	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, "0")
-	m.Header.Set(jetstream.ExpectedLastSubjSeqSubjHeader, s.PlanOrDue(seq))
+	m.Header.Set(jetstream.ExpectedLastSubjSeqSubjHeader, s.PlanOrDue(name, seq))
 	return m
 }
 
@@ -224,11 +225,12 @@ func TestARequestThatComesBackTwiceIsCalledOnce(t *testing.T) {
 	r.calledOnce(map[string]time.Time{"1": due}, 10*time.Second)
 	stop()
 
-	first, err := r.read.First(t.Context(), broker.Later, s.Due(seq))
+	name := broker.RequestName("/test", "1")
+	first, err := r.read.First(t.Context(), broker.Later, s.Due(name, seq))
 	if err != nil {
 		t.Fatal(err)
 	}
-	again := nats.NewMsg(s.Due(seq))
+	again := nats.NewMsg(s.Due(name, seq))
 	again.Data, again.Header = first.Data, first.Header
 	if _, err := r.b.JS.PublishMsg(t.Context(), again); err != nil {
 		t.Fatal(err)

@@ -33,6 +33,8 @@ type partition struct {
 	clock   clock
 	intents *intentLog
 	marks   *checkpoints
+	cancels *cancels
+	voids   bool // there were some when it was taken over
 	keeper  *keeper
 	feed    *broker.Feed
 	jumping atomic.Bool
@@ -76,6 +78,7 @@ func (p *partition) run(from uint64) {
 	p.wg.Go(func() {
 		p.feed.Run(p.take) // ends with p.take, and with nothing else
 	})
+	p.wg.Go(p.cancels.run)
 	p.wg.Go(p.mark)
 }
 
@@ -86,7 +89,11 @@ func (p *partition) route(m *broker.Stored, pending uint64) {
 		p.log.Error("request on a strange subject", "seq", m.Seq, "error", err)
 		return
 	}
-	p.lane(key).offer(class, m)
+	if isCancel(m.Subject) {
+		p.cancels.upTo(m.Seq)
+	} else {
+		p.lane(key).offer(class, m)
+	}
 	p.fed.Store(m.Seq)
 	if pending > p.d.jumpLag && p.jumping.CompareAndSwap(false, true) {
 		p.wg.Go(p.jump)
@@ -107,10 +114,11 @@ func (p *partition) jump() {
 		return
 	}
 	for subject, seq := range last {
-		if key, class, err := locate(subject); err == nil {
+		if key, class, err := locate(subject); err == nil && !isCancel(subject) {
 			p.lane(key).skipTo(class, seq)
 		}
 	}
+	p.cancels.upTo(upTo)
 	p.feed.Jump(upTo + 1)
 	p.log.Info("feed jumped", "to_seq", upTo)
 }
@@ -142,6 +150,7 @@ func (p *partition) lane(key laneKey) *lane {
 			acct = newAccount(k, p.d.controls.of(key), p.log)
 		}
 		l = newLane(p, key, acct, p.fed.Load())
+		l.voids.unread = p.voids
 		p.lanes[key] = l
 	}
 	return l
@@ -155,8 +164,11 @@ func (p *partition) all() []*lane {
 }
 
 // begin makes an entry of a request that a lane has read, as owners before us
-// left it. It returns nil when they ended it.
+// left it. It returns nil when they ended it, and for a cancel.
 func (p *partition) begin(m *broker.Stored, class int) *entry {
+	if isCancel(m.Subject) {
+		return nil
+	}
 	e := newEntry(m, class)
 	p.pastMu.Lock()
 	defer p.pastMu.Unlock()

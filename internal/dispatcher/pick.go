@@ -18,6 +18,10 @@ func (l *lane) next(now time.Time) (e *entry, fetch int, wait time.Duration) {
 		l.running = false
 		return nil, -1, idle
 	}
+	if e := l.voided.due(now); e != nil { // it takes no call, so it waits for no gate
+		l.pickUpLocked(e)
+		return e, -1, 0
+	}
 	gate := time.Duration(0)
 	if l.acct != nil {
 		gate = l.acct.gate(now, l.picked, l.calling, l.busy, l.p.intents.ahead())
@@ -31,7 +35,8 @@ func (l *lane) next(now time.Time) (e *entry, fetch int, wait time.Duration) {
 		}
 	}
 	if gate > 0 {
-		return l.blockedLocked(now, gate)
+		e, fetch, wait := l.blockedLocked(now, gate)
+		return e, fetch, min(wait, l.voided.wait(now))
 	}
 	for {
 		due := l.waiting.due(now)
@@ -51,12 +56,11 @@ func (l *lane) next(now time.Time) (e *entry, fetch int, wait time.Duration) {
 			}
 			return e, -1, 0
 		}
+		if l.mustReadLocked(class) { // it had none but those that are over
+			return nil, class, 0
+		}
 	}
-	wait = forever
-	if len(l.waiting) > 0 {
-		wait = l.waiting[0].retryAt.Sub(now)
-	}
-	return nil, -1, wait
+	return nil, -1, min(l.waiting.wait(now), l.voided.wait(now))
 }
 
 // restLocked reports whether the lane has nothing to do but to wait for calls
@@ -67,7 +71,7 @@ func (l *lane) restLocked() bool {
 			return false
 		}
 	}
-	return len(l.waiting) == 0
+	return len(l.waiting) == 0 && len(l.voided) == 0
 }
 
 // orderLocked is the order in which classes are served this time: urgent

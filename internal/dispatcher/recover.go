@@ -12,6 +12,7 @@ import (
 
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/ledger"
+	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
 )
 
@@ -26,6 +27,7 @@ type past struct {
 	CalledMS int64          `msgpack:"t,omitempty"`  // when the intent of the newest call was stored
 	Last     *ledger.Result `msgpack:"l,omitempty"`  // of the newest call that has one, as far as adopt needs it
 	LastSeq  uint64         `msgpack:"ls,omitempty"` // of Last in RESULTS
+	Touched  bool           `msgpack:"a,omitempty"`  // a call may have been carried out, though nobody knows
 }
 
 // inDoubt reports whether the newest call has no result.
@@ -49,6 +51,7 @@ func (h *past) restore(e *entry, patience time.Duration, c clock) {
 		e.retryAt = c.local(h.CalledMS).Add(patience)
 	}
 	e.calls = max(e.calls, h.Calls)
+	e.touched = e.touched || h.Touched
 }
 
 // open takes the partition over: it closes the intent log to the owner before,
@@ -73,6 +76,7 @@ func (p *partition) open(ctx context.Context) error {
 	for _, h := range ck.Past {
 		p.past[h.Seq] = h
 	}
+	p.cancels = newCancels(p, ck)
 	if err := p.readIntents(ctx, ck.Intents); err != nil {
 		return err
 	}
@@ -81,6 +85,9 @@ func (p *partition) open(ctx context.Context) error {
 		return err
 	}
 	p.fed.Store(ck.Feed)
+	if p.voids, err = p.anyVoid(ctx); err != nil {
+		return err
+	}
 	for i := range ck.Lanes {
 		if err := p.restoreLane(ctx, &ck.Lanes[i]); err != nil {
 			return err
@@ -105,6 +112,9 @@ func (p *partition) readIntents(ctx context.Context, after uint64) error {
 			return fmt.Errorf("read intents at %d: %w", m.Seq, err)
 		}
 		for _, in := range g.Calls {
+			if in.Call == 0 { // an answer to a cancel, which is no call
+				continue
+			}
 			h := p.pastOf(in.Seq)
 			if in.Call > h.Calls {
 				h.Calls, h.CalledMS = in.Call, m.Time.UnixMilli()
@@ -135,13 +145,18 @@ func (p *partition) readResults(ctx context.Context, after uint64) (silent map[l
 			until := p.clock.local(ceilMS(m.Time) + r.SilenceMS)
 			silent[key] = slices.MaxFunc([]time.Time{silent[key], until}, time.Time.Compare)
 		}
+		p.d.sawResult(m.Seq)
+		if ofCancel(r) {
+			p.cancels.before(r.Seq)
+			return nil
+		}
 		h := p.pastOf(r.Seq)
 		h.Calls = max(h.Calls, r.Call)
+		h.Touched = h.Touched || r.Why.Class == string(channels.Ambiguous)
 		if h.Last == nil || r.Call >= h.Last.Call {
 			r.Request, r.Answer, r.Why = ledger.Original{}, nil, events.Why{}
 			h.Last, h.LastSeq = r, m.Seq
 		}
-		p.d.sawResult(m.Seq)
 		return nil
 	})
 	return silent, err
@@ -187,7 +202,11 @@ func (p *partition) restoreLane(ctx context.Context, m *laneMark) error {
 		}
 		e.noteMark()
 		l.openLocked(e)
-		if l.keys.enter(e) {
+		switch {
+		case !l.keys.enter(e):
+		case e.stopped():
+			l.voided.add(e)
+		default:
 			l.waiting.add(e)
 		}
 	}

@@ -1,0 +1,279 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/pkg/channels"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// Reasons of cancels and of what they take back; docs/reasons.md has an entry for
+// each.
+const (
+	ReasonTakenBack = "taken_back"
+	ReasonTooLate   = "too_late"
+)
+
+// Why a cancel comes too late.
+const (
+	lateCalled  = "a call of the request may have been carried out already"
+	lateUnknown = "no such request waits: it has ended, or none was published before the cancel"
+)
+
+func endedLate(s events.State) string {
+	if s == events.StateCancelled { // by a cancel before this one
+		return ""
+	}
+	return fmt.Sprintf("the request has ended as %s", s)
+}
+
+// A search looks for what the cancels of a batch are about, in the order in which
+// requests go: from the stream into the lane, from there to LATER and back. Where
+// the lane stands is read once, so that nothing moves past it.
+type search struct {
+	l       *lane
+	ctx     context.Context
+	left    []*cancel // not found yet
+	again   []*cancel
+	backlog [3]backlog
+
+	mu      sync.Mutex
+	decided []answer
+}
+
+// A backlog is what waits of a class: items, or what stands after a sequence.
+type backlog struct {
+	items []*broker.Stored
+	after uint64
+	read  bool // from the stream
+}
+
+// decide answers c: taken back, unless late says why not.
+func (s *search) decide(c *cancel, late string) {
+	a := answer{c: c, state: events.StateDone, why: events.Why{Reason: ReasonTakenBack, Detail: "the request will not be called"}}
+	if late != "" {
+		a.state, a.why = events.StateFailed, events.Why{Class: string(channels.Permanent), Reason: ReasonTooLate, Detail: late}
+	}
+	s.mu.Lock()
+	s.decided = append(s.decided, a)
+	s.mu.Unlock()
+}
+
+// begun decides what the lane has begun. What is being executed may be called at
+// any moment: its cancel waits until that is over.
+func (s *search) begun() {
+	l, wanted := s.l, s.wanted()
+	var done = make(map[*cancel]bool)
+	l.mu.Lock()
+	for _, e := range l.open {
+		for _, c := range wanted[keyOf(e.msg)] {
+			if done[c] || c.msg.Seq <= origin(e.msg) {
+				continue
+			}
+			switch done[c] = true; {
+			case e.executing:
+				e.voidBy(c.msg.Seq)
+				e.cancels = append(e.cancels, c)
+			case !e.cancellable():
+				s.decide(c, lateCalled)
+			default:
+				e.voidBy(c.msg.Seq)
+				c.entry = e
+				s.decide(c, "")
+			}
+		}
+	}
+	for i := range l.queues {
+		q := &l.queues[i]
+		s.backlog[i] = backlog{after: q.taken, read: q.behind()}
+		if !q.behind() {
+			s.backlog[i].items = slices.Clone(q.items)
+		}
+	}
+	l.mu.Unlock()
+	s.left = slices.DeleteFunc(s.left, func(c *cancel) bool { return done[c] })
+}
+
+// wanted returns the cancels that are left by what they are about.
+func (s *search) wanted() map[requestKey][]*cancel {
+	m := make(map[requestKey][]*cancel, len(s.left))
+	for _, c := range s.left {
+		m[c.target] = append(m[c.target], c)
+	}
+	return m
+}
+
+// waiting decides what waits in the stream: it has not been begun, so whoever
+// begins it finds the void.
+func (s *search) waiting(upTo uint64) {
+	wanted, found := s.wanted(), make(map[*cancel]bool)
+	see := func(m *broker.Stored) {
+		if isCancel(m.Subject) {
+			return
+		}
+		for _, c := range wanted[keyOf(m)] {
+			if origin(m) < c.msg.Seq && !found[c] {
+				found[c] = true
+				s.decide(c, "")
+			}
+		}
+	}
+	for class, b := range s.backlog {
+		if len(found) == len(s.left) {
+			break
+		}
+		for _, m := range b.items {
+			see(m)
+		}
+		if !b.read {
+			continue
+		}
+		if err := s.scan(class, b.after, upTo, func(m *broker.Stored) bool {
+			see(m)
+			return len(found) < len(s.left)
+		}); err != nil {
+			s.l.cancelFailed(err)
+			s.again, s.left = s.left, nil
+			s.again = slices.DeleteFunc(s.again, func(c *cancel) bool { return found[c] })
+			return
+		}
+	}
+	s.left = slices.DeleteFunc(s.left, func(c *cancel) bool { return found[c] })
+}
+
+// scan calls see for what the stream has of a class before upTo, until it returns
+// false. After a scan the lane rests from scanning for twice as long as it took,
+// while cancels gather, so that many of them cost few scans.
+func (s *search) scan(class int, after, upTo uint64, see func(*broker.Stored) bool) error {
+	l := s.l
+	sleep(s.ctx, time.Until(l.scanAfter))
+	begun := time.Now()
+	defer func() { l.scanAfter = time.Now().Add(2 * time.Since(begun)) }()
+	filter := broker.LaneFilter(l.p.n, l.key.provider, l.key.account, l.key.class(class))
+	err := l.p.reader.Replay(s.ctx, broker.Requests, filter, after+1, func(m *broker.Stored) error {
+		if m.Seq >= upTo || !see(m) {
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+// searchAtOnce is how many requests of a lane are looked for in LATER at the same
+// time.
+const searchAtOnce = 32
+
+// later decides the rest: it is in LATER, on its way back from there, or has
+// ended, or never was. What must be looked for again stays left.
+func (s *search) later() {
+	var g errgroup.Group
+	g.SetLimit(searchAtOnce)
+	var mu sync.Mutex
+	for _, c := range s.left {
+		g.Go(func() error {
+			late, err := s.l.planned(s.ctx, c)
+			switch {
+			case err == nil:
+				s.decide(c, late)
+				return nil
+			case !errors.Is(err, errMoving):
+				s.l.cancelFailed(err)
+			}
+			mu.Lock()
+			s.again = append(s.again, c)
+			mu.Unlock()
+			return nil
+		})
+	}
+	_ = g.Wait()
+	s.left = s.again
+}
+
+// errMoving says that a request is just going from one place to the next.
+var errMoving = errors.New("the request is on its way")
+
+// planned looks for what c is about in LATER, and brings it back now if it is
+// planned: it then ends now, and not at its time. It says why c is too late.
+func (l *lane) planned(ctx context.Context, c *cancel) (late string, err error) {
+	m, err := l.p.reader.Last(ctx, broker.Later, broker.PlansFilter(l.p.n, l.key.provider, l.key.account, c.name))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return lateUnknown, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	stored, due, seq, err := broker.ParseLater(m.Subject)
+	switch {
+	case err != nil:
+		return "", err
+	case seq >= c.msg.Seq || m.Header.Get(keepHeader) != "":
+		return lateUnknown, nil
+	case due:
+		return l.cameBack(ctx, stored, m)
+	}
+	back := nats.NewMsg(m.Subject)
+	back.Data = m.Data
+	for k, v := range m.Header {
+		if !strings.HasPrefix(strings.ToLower(k), "nats-") {
+			back.Header[k] = v
+		}
+	}
+	publishAt(back, time.Now(), m.Header.Get(jetstream.ScheduleTargetHeader))
+	err = l.p.storeLater(ctx, back, m.Seq, stored.PlanOrDue(c.name, seq))
+	if broker.IsWrongSequence(err) { // it has just become due
+		return "", errMoving
+	}
+	return "", err
+}
+
+// cameBack finds out whether a request that has come back from LATER waits for
+// its turn.
+func (l *lane) cameBack(ctx context.Context, stored broker.StoredSubject, due *broker.Stored) (late string, err error) {
+	from, err := l.p.reader.SeqAt(ctx, broker.Requests, due.Time.Add(-clockSkew))
+	if err != nil {
+		return "", err
+	}
+	at := uint64(0)
+	err = l.p.reader.Replay(ctx, broker.Requests, stored.String(), from, func(m *broker.Stored) error {
+		if from := sourceOf(m); from != nil && from[1] == strconv.FormatUint(due.Seq, 10) {
+			at = m.Seq
+			return errEnough
+		}
+		return nil
+	})
+	switch {
+	case err != nil && !errors.Is(err, errEnough):
+		return "", err
+	case at == 0 && time.Since(due.Time) > l.p.maxAge:
+		return lateUnknown, nil
+	case at == 0:
+		return "", errMoving
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.open[at] != nil:
+		return "", errMoving
+	case at <= l.queues[slices.Index(events.Classes, stored.Class)].taken:
+		return lateUnknown, nil
+	}
+	return "", nil
+}
+
+// clockSkew is how much the clocks of two servers may differ.
+const clockSkew = 10 * time.Second
