@@ -95,7 +95,7 @@ BENCHMARKS := go test -run='^$$' -bench='^Benchmark(Encode|Decode|Validate|Check
 bench-compare: # the Go benchmarks of codec, limiter, lane and parsers, beside those of bench/baseline.txt; two minutes
 	@new=$$(mktemp); trap 'rm -f "$$new"' EXIT; \
 	$(BENCHMARKS) >"$$new" || { cat "$$new"; exit 1; }; \
-	cd bench && go tool benchstat baseline.txt "$$new"
+	cd bench && go tool benchstat baseline=baseline.txt now="$$new"
 
 bench-baseline: # bench/baseline.txt anew: commit it with what has changed the numbers
 	$(BENCHMARKS) | grep -E '^(goos|goarch|pkg|cpu|Benchmark)' >bench/baseline.txt

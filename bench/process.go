@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -121,13 +122,16 @@ func ticks(line string, from, to int) (sum time.Duration) {
 	return sum
 }
 
-// freeAddress returns a local address that nobody listens on.
+// freeAddress returns a local address that nobody listens on, below those that
+// the system gives to clients, so that none of them takes it meanwhile.
 func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	for range 100 {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(15_000+rand.N(15_000)))
+		if l, err := net.Listen("tcp", address); err == nil {
+			return address, l.Close()
+		}
 	}
-	return l.Addr().String(), l.Close()
+	return "", errors.New("no port is free")
 }
 
 // listening returns when something listens at address, or p is dead.
