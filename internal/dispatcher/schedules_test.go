@@ -1,11 +1,14 @@
 package dispatcher
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/schedule"
@@ -31,11 +34,13 @@ func newCalendar(t *testing.T) *calendar {
 func (c *calendar) now() time.Time { return time.Now().Add(time.Duration(c.pages.Load()) * page) }
 
 // watch starts a dispatcher that goes by the calendar.
-func (c *calendar) watch() (stop func()) {
-	d := c.dispatcher(c.b.Conn, nil)
+func (c *calendar) watch() (stop func()) { return c.run(c.seer(c.b.Conn)) }
+
+func (c *calendar) seer(nc *nats.Conn) *Dispatcher {
+	d := c.dispatcher(nc, func(cfg *Config) { cfg.Grace = time.Millisecond })
 	d.schedules.now = c.now
 	c.seers = append(c.seers, d)
-	return c.run(d)
+	return d
 }
 
 // turn turns some pages.
@@ -83,8 +88,11 @@ func (c *calendar) handled(name string) schedule.Progress {
 	c.t.Helper()
 	var p schedule.Progress
 	c.eventually(20*time.Second, func() string {
-		p = c.entry(name).Progress
-		if !p.Handled().Equal(c.due()) || p.Last == nil || p.Last.Seq == 0 {
+		e, err := c.store.Get(c.t.Context(), name)
+		if err != nil { // the broker is not back yet
+			return err.Error()
+		}
+		if p = e.Progress; !p.Handled().Equal(c.due()) || p.Last == nil || p.Last.Seq == 0 {
 			return fmt.Sprintf("%s has come to %+v, run %+v, want that of %s", name, p, p.Last, c.due())
 		}
 		return ""
@@ -115,7 +123,7 @@ func (c *calendar) published(name string, want ...string) {
 }
 
 // Of several dispatchers one runs a schedule when it is due, once, and what was
-// missed while there was none is made up for once.
+// missed while there was none, or no broker, is made up for once.
 func TestAScheduleRunsOnce(t *testing.T) {
 	c := newCalendar(t)
 	stops := []func(){c.watch(), c.watch()}
@@ -123,7 +131,9 @@ func TestAScheduleRunsOnce(t *testing.T) {
 	c.turn(1)
 	first := c.handled("daily")
 	c.ends(first.Last.Seq)
-	c.turn(1)
+	c.b.Stop()
+	c.turn(2)
+	c.b.Restart()
 	second := c.handled("daily")
 	c.ends(second.Last.Seq)
 	for _, stop := range stops {
@@ -138,6 +148,34 @@ func TestAScheduleRunsOnce(t *testing.T) {
 	}
 	if end := c.ends(third.Last.Seq)[0]; end.State != events.StateDone {
 		t.Errorf("it ended as %+v", end)
+	}
+}
+
+// An owner that is cut off runs nothing any more, and its successor runs what it
+// would have.
+func TestAScheduleOutlivesItsOwner(t *testing.T) {
+	c := newCalendar(t)
+	c.write("daily", yearly("shop"))
+	lost := c.b.Connect()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	d := c.seer(lost)
+	go func() { ended <- d.Run(ctx) }()
+	defer func() {
+		cancel()
+		<-ended // with whatever error: its connection is gone
+	}()
+	c.turn(1)
+	first := c.handled("daily")
+	c.ends(first.Last.Seq)
+	lost.Close()
+	c.turn(1)
+	c.watch()
+	second := c.handled("daily")
+	c.ends(second.Last.Seq)
+	c.published("daily", first.Last.ID, second.Last.ID)
+	if second.Skipped != 0 {
+		t.Errorf("it has come to %+v", second)
 	}
 }
 
