@@ -83,7 +83,7 @@ func endWhenRefused(cmd *cobra.Command, nc *nats.Conn) {
 // publish publishes r with all checks made beforehand.
 func (c *client) publish(ctx context.Context, r *events.Request) (events.Receipt, error) {
 	p := events.NewPublisher(c.js, events.PublisherConfig{
-		Source:    "/tram/cli",
+		Source:    cliSource,
 		Directory: events.NewDirectory(c.js),
 	})
 	return p.Publish(ctx, r)

@@ -43,7 +43,7 @@ func (f *requestFlags) register(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.StringVar(&f.class, "class", string(events.Normal), "urgent, normal or bulk")
 	fs.StringVar(&f.id, "id", "", "id of the request; publishing the same id again does nothing (default a new one)")
-	fs.StringVar(&f.source, "source", "/tram/cli", "who asks")
+	fs.StringVar(&f.source, "source", cliSource, "who asks")
 	fs.Var(&f.notBefore, "not-before", "do nothing earlier: a time such as 2026-11-21T08:00:00+07:00, or from now such as 10m")
 	fs.Var(&f.expiresAt, "expires-at", "do nothing later: a time or a duration from now")
 	fs.StringVar(&f.tenant, "tenant", "", "comes back in every event")

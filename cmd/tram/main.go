@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(upCommand(), sandboxCommand(), setupCommand(), sendCommand(), reportCommand(), commandCommand(), tailCommand(),
+	root.AddCommand(upCommand(), sandboxCommand(), setupCommand(), sendCommand(), reportCommand(), commandCommand(), cancelCommand(), tailCommand(),
 		statusCommand(), laneCommand(), scheduleCommand(), deadCommand(), replayCommand(), exportCommand(), importCommand(), configCommand(), versionCommand())
 	noteStart(root, &started)
 	root.SetArgs(args)
@@ -102,6 +102,7 @@ func exitCode(err error) int {
 	_, badConfig := errors.AsType[*config.Error](err)
 	_, badRequest := errors.AsType[*events.InvalidError](err)
 	_, badEnd := errors.AsType[*endError](err)
+	_, late := errors.AsType[*lateError](err)
 	_, badUsage := errors.AsType[*usageError](err)
 	switch {
 	case badUsage:
@@ -110,7 +111,7 @@ func exitCode(err error) int {
 		return wiring.ExitRefused
 	case errors.Is(err, errUnreachable), errors.Is(err, errRefused), errors.Is(err, events.ErrNotSetUp):
 		return wiring.ExitUnreachable
-	case badEnd:
+	case badEnd, late:
 		return wiring.ExitNotAccepted
 	}
 	return wiring.ExitFailure
