@@ -159,7 +159,7 @@ func (x *execution) voided() bool {
 			x.again(err)
 			return true
 		case again:
-			x.planned(e.notBefore(x.p.clock))
+			x.scheduled()
 			return true
 		}
 	}

@@ -42,8 +42,9 @@ type laneMark struct {
 // A queueMark says that all requests of a class up to Taken have been begun,
 // and that there are more up to Known.
 type queueMark struct {
-	Taken uint64 `msgpack:"t"`
-	Known uint64 `msgpack:"k"`
+	Taken  uint64 `msgpack:"t"`
+	Known  uint64 `msgpack:"k"`
+	Others uint64 `msgpack:"o,omitempty"` // up to here there may be reports and commands among them
 }
 
 // An entryMark is a request that was begun and has not ended.
@@ -61,6 +62,7 @@ type entryMark struct {
 	Prev      uint64   `msgpack:"p,omitempty"` // sequence in RESULTS of the newest result
 	RetryAtMS int64    `msgpack:"r,omitempty"` // in the broker's time
 	Touched   bool     `msgpack:"u,omitempty"`
+	Planning  bool     `msgpack:"q,omitempty"` // somebody was about to put it off
 	Void      uint64   `msgpack:"v,omitempty"` // the cancel that takes it back
 
 	retryAt time.Time
@@ -182,7 +184,7 @@ func (l *lane) mark(c *checkpoint) (laneMark, bool) {
 		return laneMark{}, false
 	}
 	for i := range l.queues {
-		m.Queues[i] = queueMark{Taken: l.queues[i].taken, Known: l.queues[i].known()}
+		m.Queues[i] = queueMark{Taken: l.queues[i].taken, Known: l.queues[i].known(), Others: l.queues[i].others}
 	}
 	for _, e := range l.open {
 		if e.executing {
@@ -216,7 +218,10 @@ func (e *entry) noteMark() {
 	e.mark = entryMark{
 		Seq: e.msg.Seq, Class: e.class, Calls: e.calls, Doubt: e.doubt, Attempts: e.attempts,
 		Step: e.step.Number, Cursor: e.step.Cursor, Stats: e.stats, Records: e.records,
-		Warnings: e.warnings, Prev: e.prev, Touched: e.touched, Void: e.void.Load(), retryAt: e.retryAt,
+		Warnings: e.warnings, Prev: e.prev, Touched: e.touched, Void: e.void.Load(), Planning: e.planning, retryAt: e.retryAt,
+	}
+	if e.hushed { // whoever takes over looks at once whether the hours are quiet
+		e.mark.retryAt = time.Time{}
 	}
 }
 
@@ -226,7 +231,7 @@ func (m *entryMark) entry(msg *broker.Stored, c clock) *entry {
 	e.calls, e.doubt, e.attempts = m.Calls, m.Doubt, m.Attempts
 	e.stats, e.records, e.warnings, e.prev = m.Stats, m.Records, m.Warnings, m.Prev
 	e.step = channels.Step{Number: max(m.Step, 1), Cursor: m.Cursor}
-	e.retryAt, e.touched = c.local(m.RetryAtMS), m.Touched
+	e.retryAt, e.touched, e.planning = c.local(m.RetryAtMS), m.Touched, m.Planning
 	e.void.Store(m.Void)
 	return e
 }

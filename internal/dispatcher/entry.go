@@ -27,12 +27,14 @@ type entry struct {
 	warnings []string
 	prev     uint64 // sequence in RESULTS of the newest result
 
-	retryAt time.Time // not before
-	doubt   bool      // an owner before us died in its last call
-	touched bool      // a call of it may have been carried out, though nobody knows
-	kept    bool      // it will not be planned, see later.go
-	aged    bool      // it would leave the stream unsent: end it now
-	place   place     // in the group of its account, where that has one
+	retryAt  time.Time // not before
+	doubt    bool      // an owner before us died in its last call
+	touched  bool      // a call of it may have been carried out, though nobody knows
+	kept     bool      // it will not be planned, see later.go
+	hushed   bool      // it waits for the end of quiet hours
+	planning bool      // somebody was about to put it off, and it may have been
+	aged     bool      // it would leave the stream unsent: end it now
+	place    place     // in the group of its account, where that has one
 
 	// An execution changes the fields above without a lock. What a checkpoint
 	// needs of them is noted before and after it, with the positions from which

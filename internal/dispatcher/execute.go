@@ -24,6 +24,9 @@ func (p *partition) execute(l *lane, e *entry) {
 		x.known = x.acct.state()
 	}
 
+	if x.plannedBefore() {
+		return
+	}
 	if x.voided() {
 		return
 	}
@@ -39,6 +42,9 @@ func (p *partition) execute(l *lane, e *entry) {
 	}
 	if over, reason := x.over(time.Now()); over {
 		x.endUncalled(reason)
+		return
+	}
+	if x.hushed(time.Now()) {
 		return
 	}
 	if e.missed(time.Now()) { // before it costs an intent
@@ -70,6 +76,10 @@ func (p *partition) execute(l *lane, e *entry) {
 	}
 	if x.acct.stopped() {
 		x.notCalled("the account was paused")
+		return
+	}
+	if until, _ := x.quietUntil(time.Now()); !until.IsZero() {
+		x.notCalled("the account's quiet hours have begun")
 		return
 	}
 	if e.stopped() {

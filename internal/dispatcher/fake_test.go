@@ -34,8 +34,9 @@ func (*fakeProvider) Traits() channels.Traits { return channels.Traits{} }
 func (*fakeProvider) Contract(a *channels.Account) (events.Contract, error) {
 	return events.Contract{
 		Provider: "fake", Account: a.Name,
-		Sends:   []events.SendForm{{Recipient: events.ByPhone, Content: events.ContentText}},
-		Reports: []events.ReportForm{{Name: "fake.pages", Takes: []string{"page.max_pages"}}},
+		Sends:       []events.SendForm{{Recipient: events.ByPhone, Content: events.ContentText}},
+		Reports:     []events.ReportForm{{Name: "fake.pages", Takes: []string{"page.max_pages"}}},
+		ExpectKinds: []string{promotion, "transaction"},
 	}, nil
 }
 

@@ -41,6 +41,7 @@ type lane struct {
 	voided  retries           // taken back, only waiting to be ended
 	open    map[uint64]*entry // everything begun and not ended, by sequence
 	begun   [3]int            // how many of these, by class
+	quiet   *quietHours       // of the account, as the lane has heeded them
 	fresh   [3]bool           // by class: a new request goes before those in ready, this time
 	keys    keys              // who works and who waits for each order key
 	places  []place           // in the account's group, not used yet
@@ -102,11 +103,14 @@ func (l *lane) offer(class int, m *broker.Stored) {
 }
 
 // skipTo tells the lane that it has requests up to seq which the feed will not
-// bring.
-func (l *lane) skipTo(class int, seq uint64) {
+// bring, the last of which is a send or an other one.
+func (l *lane) skipTo(class int, seq uint64, other bool) {
 	l.mu.Lock()
 	q := &l.queues[class]
 	q.skipped = max(q.skipped, seq)
+	if other {
+		q.others = max(q.others, seq)
+	}
 	l.startLocked()
 	l.mu.Unlock()
 	l.kick()

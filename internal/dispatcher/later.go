@@ -33,13 +33,13 @@ const (
 func (x *execution) later(now time.Time) (done bool) {
 	e := x.e
 	due := e.notBefore(x.p.clock)
-	if e.calls == 0 && !e.kept && !due.IsZero() {
+	if e.calls == 0 && !e.kept {
 		switch again, err := x.cameAgain(); {
 		case err != nil:
 			x.again(err)
 			return true
 		case again:
-			x.planned(due)
+			x.scheduled()
 			return true
 		}
 	}
@@ -47,7 +47,7 @@ func (x *execution) later(now time.Time) (done bool) {
 	case due.IsZero() || e.calls > 0 || e.kept:
 		return false
 	case due.Sub(now) > planFrom:
-		x.plan(due)
+		x.plan()
 		return true
 	case !e.plannable(): // nobody can have planned it
 	default:
@@ -57,7 +57,7 @@ func (x *execution) later(now time.Time) (done bool) {
 			return true
 		}
 		if !kept {
-			x.planned(due)
+			x.scheduled()
 			return true
 		}
 	}
@@ -120,12 +120,22 @@ func (e *entry) plannable() bool {
 const maxPlanned = 290 << 10
 
 // plan hands e over to the broker's clock.
-func (x *execution) plan(due time.Time) {
+func (x *execution) plan() {
 	stored, err := broker.ParseStored(x.e.msg.Subject)
 	if err != nil || len(x.e.msg.Data) > maxPlanned {
 		x.refuse(ReasonInvalidRequest, fmt.Sprintf("a request with not_before_ms may have a body of %d bytes at most", maxPlanned))
 		return
 	}
+	switch err := x.planAt(stored, x.e.req.Timing().NotBeforeMS); {
+	case err != nil && !broker.IsWrongSequence(err):
+		x.again(err)
+	default: // an owner before us may have planned it
+		x.scheduled()
+	}
+}
+
+// planAt makes e come back for the given time, in the broker's milliseconds.
+func (x *execution) planAt(stored broker.StoredSubject, ms int64) error {
 	name := x.e.name()
 	m := nats.NewMsg(stored.Plan(name, x.e.msg.Seq))
 	m.Data = x.e.msg.Data
@@ -135,14 +145,8 @@ func (x *execution) plan(due time.Time) {
 			m.Header[k] = v
 		}
 	}
-	at := time.UnixMilli(x.e.req.Timing().NotBeforeMS).Add(-dueEarly)
-	publishAt(m, at, stored.Due(name, x.e.msg.Seq))
-	switch err := x.first(m, stored); {
-	case err != nil && !broker.IsWrongSequence(err):
-		x.again(err)
-	default: // an owner before us may have planned it
-		x.planned(due)
-	}
+	publishAt(m, time.UnixMilli(ms).Add(-dueEarly), stored.Due(name, x.e.msg.Seq))
+	return x.first(m, stored)
 }
 
 // publishAt makes m be published as target at the given time.
@@ -196,11 +200,19 @@ func (p *partition) storeLater(ctx context.Context, m *nats.Msg, last uint64, su
 
 const laterTimeout = 5 * time.Second
 
-// planned ends our part of a request that will come back.
-func (x *execution) planned(due time.Time) {
+// scheduled ends our part of a request that will come back for its time.
+func (x *execution) scheduled() {
+	ms, why := x.e.req.Timing().NotBeforeMS, events.Why{Reason: ReasonScheduled, Detail: "waits for not_before_ms"}
+	if ms == 0 { // nothing else is planned, and this one has come back twice
+		why = quietWhy
+	}
+	x.planned(ms, why)
+}
+
+// planned ends our part of a request that will come back; 0 is an unknown time.
+func (x *execution) planned(ms int64, why events.Why) {
 	r := x.e.result(time.Now())
-	r.State, r.Planned, r.RetryAtMS = events.StateDeferred, true, x.e.req.Timing().NotBeforeMS
-	r.Why = events.Why{Reason: ReasonScheduled, Detail: "waits for not_before_ms"}
+	r.State, r.Planned, r.RetryAtMS, r.Why = events.StateDeferred, true, ms, why
 	x.store(r, decision{state: events.StateDeferred, planned: true})
 }
 

@@ -115,7 +115,7 @@ func (p *partition) jump() {
 	}
 	for subject, seq := range last {
 		if key, class, err := locate(subject); err == nil && !isCancel(subject) {
-			p.lane(key).skipTo(class, seq)
+			p.lane(key).skipTo(class, seq, other(subject))
 		}
 	}
 	p.cancels.upTo(upTo)

@@ -22,6 +22,7 @@ func (l *lane) next(now time.Time) (e *entry, fetch int, wait time.Duration) {
 		l.pickUpLocked(e)
 		return e, -1, 0
 	}
+	l.heedQuietLocked(now)
 	gate := time.Duration(0)
 	if l.acct != nil {
 		gate = l.acct.gate(now, l.picked, l.calling, l.busy, l.p.intents.ahead())
@@ -31,6 +32,9 @@ func (l *lane) next(now time.Time) (e *entry, fetch int, wait time.Duration) {
 	group := ""
 	if gate == 0 && l.acct != nil {
 		if group = l.acct.state().Group; group != "" {
+			if l.quiet != nil && !l.wantsLocked(now) { // a place would be lost
+				return nil, -1, min(l.waiting.wait(now), l.voided.wait(now), l.stillWaitLocked(now))
+			}
 			gate = l.placeLocked(now, group)
 		}
 	}
@@ -43,14 +47,16 @@ func (l *lane) next(now time.Time) (e *entry, fetch int, wait time.Duration) {
 		if due == nil {
 			break
 		}
-		l.ready[due.class] = append(l.ready[due.class], due)
+		if !l.holdLocked(due, now) {
+			l.ready[due.class] = append(l.ready[due.class], due)
+		}
 	}
 	for _, class := range l.orderLocked() {
 		if l.mustReadLocked(class) {
 			l.fresh[class] = false // if nothing is there yet, what is ready goes on meanwhile
 			return nil, class, 0
 		}
-		if e := l.pickLocked(class); e != nil {
+		if e := l.pickLocked(class, now); e != nil {
 			if group != "" {
 				e.place, l.places = l.places[0], l.places[1:]
 			}
@@ -60,7 +66,7 @@ func (l *lane) next(now time.Time) (e *entry, fetch int, wait time.Duration) {
 			return nil, class, 0
 		}
 	}
-	return nil, -1, min(l.waiting.wait(now), l.voided.wait(now))
+	return nil, -1, min(l.waiting.wait(now), l.voided.wait(now), l.stillWaitLocked(now))
 }
 
 // restLocked reports whether the lane has nothing to do but to wait for calls
@@ -92,28 +98,35 @@ func (l *lane) mustReadLocked(class int) bool {
 
 // pickLocked takes the next entry of class, or nil: in turns one that goes on
 // and one that is new, so that a report of many pages stops nobody.
-func (l *lane) pickLocked(class int) *entry {
+func (l *lane) pickLocked(class int, now time.Time) *entry {
 	var e *entry
 	q := &l.queues[class]
-	fresh := len(q.items) > 0 && l.begun[class] < maxOpen
+	_, still := l.stillLocked(class, now)
+	fresh := len(q.items) > 0 && l.begun[class] < maxOpen && !still
 	switch {
 	case len(l.ready[class]) > 0 && !(fresh && l.fresh[class]):
 		l.fresh[class] = true
 		e = l.ready[class][0]
 		l.ready[class] = l.ready[class][1:]
+		if l.holdLocked(e, now) {
+			return l.pickLocked(class, now)
+		}
 	case fresh:
 		l.fresh[class] = false
 		if e = l.p.begin(q.take(), class); e == nil { // ended before we took over
-			return l.pickLocked(class)
+			return l.pickLocked(class, now)
 		}
 		e.noteMark()
 		l.openLocked(e)
 		if !l.keys.enter(e) {
-			return l.pickLocked(class)
+			return l.pickLocked(class, now)
 		}
-		if time.Until(e.retryAt) > 0 {
+		if e.retryAt.After(now) {
 			l.waiting.add(e)
-			return l.pickLocked(class)
+			return l.pickLocked(class, now)
+		}
+		if l.holdLocked(e, now) {
+			return l.pickLocked(class, now)
 		}
 	default:
 		return nil
@@ -157,7 +170,7 @@ func (l *lane) blockedLocked(now time.Time, gate time.Duration) (*entry, int, ti
 		}
 		left := m.Time.Add(l.p.maxAge).Sub(now)
 		if left <= 0 && l.begun[c] < maxOpen {
-			if e := l.pickLocked(c); e != nil {
+			if e := l.pickLocked(c, now); e != nil {
 				e.aged = true
 				return e, -1, 0
 			}

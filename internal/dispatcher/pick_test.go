@@ -126,7 +126,7 @@ func TestAReadThatFindsNothingHoldsNothingUp(t *testing.T) {
 	report := newEntry(waitingAt(1), 1)
 	l.openLocked(report)
 	l.ready[1], l.fresh[1] = []*entry{report}, true
-	l.skipTo(1, 9)
+	l.skipTo(1, 9, false)
 	if e, fetch, _ := l.next(time.Now()); e != nil || fetch != 1 {
 		t.Fatalf("got entry %v, class to read %d, want class 1", e, fetch)
 	}

@@ -17,7 +17,7 @@ type queue struct {
 	taken   uint64 // every request up to here was handed out
 	head    uint64 // every request up to here was handed out or is in items
 	skipped uint64 // the newest request the feed had no room for
-	others  uint64 // the newest that is known of which is no send
+	others  uint64 // the newest report or command that is known of
 
 	chunk  int       // how many requests the lane read from the stream last
 	readAt time.Time // and when
@@ -58,6 +58,7 @@ func (q *queue) offer(m *broker.Stored) {
 	case m.Seq <= q.head:
 	case q.behind() || q.full():
 		q.skipped = max(q.skipped, m.Seq)
+		q.note(m)
 	default:
 		q.push(m)
 	}
@@ -67,6 +68,14 @@ func (q *queue) push(m *broker.Stored) {
 	q.items = append(q.items, m)
 	q.bytes += len(m.Data)
 	q.head = m.Seq
+	q.note(m)
+}
+
+// note notes what kind of request is known.
+func (q *queue) note(m *broker.Stored) {
+	if other(m.Subject) {
+		q.others = max(q.others, m.Seq)
+	}
 }
 
 // peek returns the oldest request in items, or nil.

@@ -27,6 +27,7 @@ type past struct {
 	CalledMS int64          `msgpack:"t,omitempty"`  // when the intent of the newest call was stored
 	Last     *ledger.Result `msgpack:"l,omitempty"`  // of the newest call that has one, as far as adopt needs it
 	LastSeq  uint64         `msgpack:"ls,omitempty"` // of Last in RESULTS
+	Plan     bool           `msgpack:"p,omitempty"`  // the newest intent was no call, but to put it off
 	Touched  bool           `msgpack:"a,omitempty"`  // a call may have been carried out, though nobody knows
 }
 
@@ -44,7 +45,10 @@ func (h *past) restore(e *entry, patience time.Duration, c clock) {
 		e.adopt(h.Last, c)
 		e.prev = h.LastSeq
 	}
-	if h.inDoubt() && h.Calls > 0 && h.Calls >= e.calls {
+	switch undecided := h.inDoubt() && h.Calls > 0 && h.Calls >= e.calls; {
+	case undecided && h.Plan:
+		e.planning = true
+	case undecided:
 		// Whoever made the call may be alive behind a broken network: it gets
 		// the time of a call to tell before anybody says what became of it.
 		e.doubt = true
@@ -117,7 +121,7 @@ func (p *partition) readIntents(ctx context.Context, after uint64) error {
 			}
 			h := p.pastOf(in.Seq)
 			if in.Call > h.Calls {
-				h.Calls, h.CalledMS = in.Call, m.Time.UnixMilli()
+				h.Calls, h.CalledMS, h.Plan = in.Call, m.Time.UnixMilli(), in.Plan
 			}
 		}
 		return nil
@@ -177,6 +181,7 @@ func (p *partition) restoreLane(ctx context.Context, m *laneMark) error {
 	l := p.lane(laneKey{m.Provider, m.Account, m.OddClass})
 	for i, q := range m.Queues {
 		l.queues[i].taken, l.queues[i].head, l.queues[i].skipped = q.Taken, q.Taken, q.Known
+		l.queues[i].others = q.Others
 	}
 	l.silence(p.clock.local(m.Silence))
 	l.restoreStanding(m)

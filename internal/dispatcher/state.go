@@ -55,6 +55,7 @@ func (l *lane) state(now time.Time) (ledger.Lane, bool) {
 		s.Queued[i], s.Behind[i], s.Head[i] = len(q.items), q.behind(), q.head
 	}
 	l.acct.describe(&s)
+	s.Quiet = l.p.quietClasses(l.acct.state().quiet, now)
 	c := l.acct.condition(now)
 	s.State, s.Why, s.By = c.state, c.words(), c.by
 	if !c.until.IsZero() {

@@ -53,7 +53,7 @@ func (l *lane) markStandingLocked(m *laneMark) bool {
 // back.
 func (l *lane) wantsLocked(now time.Time) bool {
 	for c := range l.queues {
-		if !l.queues[c].idle() || len(l.ready[c]) > 0 {
+		if _, still := l.stillLocked(c, now); !l.queues[c].idle() && !still || len(l.ready[c]) > 0 {
 			return true
 		}
 	}
