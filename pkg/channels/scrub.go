@@ -81,6 +81,7 @@ func newScrubber(secret string) *scrubber {
 		add(base64Core(base64.RawURLEncoding, secret, shift))
 	}
 	s.sort()
+	s.forms = slices.Clone(s.forms) // most forms of most secrets are one and the same
 	return s
 }
 
