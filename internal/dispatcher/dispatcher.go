@@ -63,6 +63,7 @@ type Dispatcher struct {
 	results   *resultStore
 	intending *broker.Outage
 	crew      *crew
+	readers   *readers
 	accounts  atomic.Pointer[map[laneKey]*known]
 	limits    atomic.Pointer[map[string]ratelimit.Limits] // of the groups, by name
 	groups    groupClient
@@ -111,6 +112,7 @@ func New(cfg Config) (*Dispatcher, error) {
 	d.intending = broker.NewOutage(cfg.Log, "intents cannot be stored")
 	d.storing, d.stopStoring = context.WithCancel(context.Background())
 	d.crew = newCrew(cfg.MaxInFlight, d.storing.Done())
+	d.readers = newReaders(d.reader)
 	d.schedules = newSchedules(d)
 	d.owner = NewOwner(OwnerConfig{JS: cfg.JS, Partitions: cfg.Partitions, Lease: cfg.Lease, Log: cfg.Log}, d)
 	return d, nil
@@ -130,6 +132,9 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(d.cfg.Grace+storeGrace, d.stopStoring) })()
 	var watching sync.WaitGroup
 	defer watching.Wait()
+	over := make(chan struct{})
+	defer close(over)
+	d.readers.start(&watching, over)
 	watching.Go(func() { d.watchControls(ctx) })
 	watching.Go(func() { d.answerStatus(ctx) })
 	watching.Go(func() { d.schedules.run(ctx) })

@@ -212,7 +212,7 @@ func (l *lane) catchUp(ctx context.Context, class int) bool {
 	from, chunk := q.head+1, q.nextChunk(time.Now())
 	l.mu.Unlock()
 	filter := broker.LaneFilter(l.p.n, l.key.provider, l.key.account, l.key.class(class))
-	msgs, _, err := l.p.reader.NextBySubject(ctx, broker.Requests, filter, from, chunk)
+	msgs, err := l.p.d.readers.read(ctx, filter, from, chunk)
 	if err != nil {
 		if ctx.Err() == nil {
 			l.p.log.Warn("backlog not read, trying again", "provider", l.key.provider, "account", l.key.account, "error", err)
