@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tramhq/tram/internal/broker"
@@ -42,7 +43,7 @@ func (s *schedules) fire(p *partition, e *scheduled) error {
 	if at.IsZero() {
 		return nil
 	}
-	request, err := s.request(e, at)
+	request, message, err := s.request(e, at)
 	if err != nil {
 		return refusedRun{err}
 	}
@@ -70,39 +71,34 @@ func (s *schedules) fire(p *partition, e *scheduled) error {
 	if !p.mayCall() {
 		return errLeaseLost
 	}
-	seq, err := s.publish(ctx, request)
+	ack, err := s.d.cfg.JS.PublishMsg(ctx, message, jetstream.WithRetryAttempts(0))
 	if err != nil {
-		return err
+		return fmt.Errorf("publish request of schedule: %w", err)
 	}
-	return s.stored(ctx, e, progress, seq)
+	return s.stored(ctx, e, progress, ack.Sequence)
 }
 
-// request makes the request of e that is due at a time, as its account takes it.
-func (s *schedules) request(e *scheduled, at time.Time) (*events.Request, error) {
+// request makes the request of e that is due at a time, as its account takes it,
+// and what any producer would publish for it.
+func (s *schedules) request(e *scheduled, at time.Time) (*events.Request, *nats.Msg, error) {
 	k := s.d.known(e.key)
 	if k == nil {
 		_, detail := s.d.whyUnknown(events.KindReport, e.key)
-		return nil, errors.New(detail)
+		return nil, nil, errors.New(detail)
 	}
 	r, err := e.Schedule.Request(e.Name, at, k.contract.Zone)
 	if err == nil {
 		err = k.contract.Check(r)
 	}
-	return r, err
-}
-
-// publish publishes r as any producer does, and returns its sequence.
-func (s *schedules) publish(ctx context.Context, r *events.Request) (uint64, error) {
+	if err != nil {
+		return nil, nil, err
+	}
 	m, err := events.EncodeRequest(r)
 	if err != nil {
-		return 0, refusedRun{err}
+		return nil, nil, err
 	}
 	m.Header.Set(jetstream.ExpectedStreamHeader, broker.Requests)
-	ack, err := s.d.cfg.JS.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
-	if err != nil {
-		return 0, fmt.Errorf("publish request of schedule: %w", err)
-	}
-	return ack.Sequence, nil
+	return r, m, nil
 }
 
 // stored records that the last run of e is in REQUESTS.
