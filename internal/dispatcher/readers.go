@@ -12,29 +12,29 @@ import (
 // no stack, and the broker has a queue of a few reads.
 type readers struct {
 	reader *broker.Reader
-	jobs   chan backlog
+	jobs   chan wanted
 }
 
 // maxReads is how many backlogs are read at once.
 const maxReads = 16
 
-// A backlog is what a lane wants to read: up to most requests that match filter,
-// from a sequence on.
-type backlog struct {
+// wanted is what a lane has to read: up to most requests that match filter, from a
+// sequence on.
+type wanted struct {
 	ctx    context.Context
 	filter string
 	from   uint64
 	most   int
-	answer chan backlogRead
+	answer chan batch
 }
 
-type backlogRead struct {
+type batch struct {
 	msgs []*broker.Stored
 	err  error
 }
 
 func newReaders(r *broker.Reader) *readers {
-	return &readers{reader: r, jobs: make(chan backlog)}
+	return &readers{reader: r, jobs: make(chan wanted)}
 }
 
 // start reads, in goroutines that wg waits for, until over is closed.
@@ -45,7 +45,7 @@ func (r *readers) start(wg *sync.WaitGroup, over <-chan struct{}) {
 				select {
 				case b := <-r.jobs:
 					msgs, _, err := r.reader.NextBySubject(b.ctx, broker.Requests, b.filter, b.from, b.most)
-					b.answer <- backlogRead{msgs, err}
+					b.answer <- batch{msgs, err}
 				case <-over:
 					return
 				}
@@ -56,7 +56,7 @@ func (r *readers) start(wg *sync.WaitGroup, over <-chan struct{}) {
 
 // read returns what b asks for. The error may be that of ctx.
 func (r *readers) read(ctx context.Context, filter string, from uint64, most int) ([]*broker.Stored, error) {
-	b := backlog{ctx, filter, from, most, make(chan backlogRead, 1)}
+	b := wanted{ctx, filter, from, most, make(chan batch, 1)}
 	select {
 	case r.jobs <- b:
 		a := <-b.answer // it heeds ctx
