@@ -23,9 +23,6 @@ func TestMain(m *testing.M) {
 // asynq is not among them: it needs Redis.
 func TestEveryContenderDoesTheWorkOnce(t *testing.T) {
 	b := &bench{dir: t.TempDir()}
-	if err := b.build(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	work := scenario{n: 500, inflight: 16, accounts: 3, latency: time.Millisecond}
 	twoOfEach, paced := work, work
 	twoOfEach.each = 2

@@ -47,7 +47,7 @@ func (b *bench) conduct(ctx context.Context, e experiment, repetitions int, nois
 // run is one run of a row. A call too many or too few is an error: speed
 // without that is none.
 func (b *bench) run(ctx context.Context, r row) (*measured, error) {
-	c, err := b.contenderOf(r.contender, r.scenario)
+	c, err := b.contenderOf(ctx, r.contender, r.scenario)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os/exec"
 	"strconv"
 	"time"
@@ -31,25 +30,6 @@ type contender interface {
 
 	// close lets go of the broker.
 	close()
-}
-
-// contenderOf returns the contender of that name.
-func (b *bench) contenderOf(name string, s scenario) (contender, error) {
-	switch name {
-	case "bare":
-		return newLoop(s, "loop"), nil
-	case "bare-std":
-		return newLoop(s, "loop", "-std"), nil
-	case "watermill":
-		return newLoop(s, "watermill", "-std"), nil
-	case "watermill-mw":
-		return newLoop(s, "watermill", "-std", "-middlewares"), nil
-	case "asynq":
-		return &asynqContender{scenario: s, redis: b.redis}, nil
-	case "tram":
-		return newTram(s, b), nil
-	}
-	return nil, fmt.Errorf("%q is no contender: bare, bare-std, watermill, watermill-mw, asynq and tram are", name)
 }
 
 // roles are what the processes of all contenders are called.

@@ -7,44 +7,10 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
-
-// A bench runs contenders.
-type bench struct {
-	dir      string // removed at the end
-	programs string // tram's
-	profile  string
-	redis    string // the program, for asynq
-}
-
-// build builds tram's programs from this tree.
-func (b *bench) build(ctx context.Context) error {
-	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/tramhq/tram").Output()
-	if err != nil {
-		return fmt.Errorf("find tram's source, which needs the directory bench to be the working directory: %w", err)
-	}
-	b.programs = filepath.Join(b.dir, "bin")
-	args := []string{"build", "-C", strings.TrimSpace(string(root)), "-o", b.programs + string(filepath.Separator)}
-	if b.profile != "" {
-		if b.profile, err = filepath.Abs(b.profile); err != nil {
-			return err
-		}
-		if err := os.MkdirAll(b.profile, 0o700); err != nil {
-			return err
-		}
-		args = append(args, "-tags", "profile")
-	}
-	if out, err := exec.CommandContext(ctx, "go", append(args, "./cmd/dispatcher", "./cmd/collector")...).CombinedOutput(); err != nil {
-		return fmt.Errorf("build tram: %w\n%s", err, out)
-	}
-	return nil
-}
 
 // A rig is what one run plays on: a fresh broker, a fresh provider, and the
 // processes of a contender.

@@ -4,6 +4,7 @@
 //
 //	go run . -experiments throughput,latency
 //	go run . -contenders bare-std,tram -n 50000 -inflight 1024 -provider 50ms
+//	go run . -contenders tram,tram@../../before -reps 5
 //
 // docs/performance.md says what is measured and how, and has the numbers. It
 // reads /proc and so runs on Linux only.
@@ -47,7 +48,7 @@ func run(ctx context.Context, args []string) (err error) {
 	b := &bench{}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	names := flags.String("experiments", "", "`names` of what docs/performance.md shows, separated by commas: "+strings.Join(experimentNames(), ", ")+", or all")
-	contenders := flags.String("contenders", "", "an experiment of your own: `names`, separated by commas, and what they have to do:")
+	contenders := flags.String("contenders", "", "an experiment of your own: `names`, separated by commas, among them tram@<source tree>, and what they have to do:")
 	flags.IntVar(&own.n, "n", 50_000, "sends")
 	flags.IntVar(&own.inflight, "inflight", 256, "calls under way at once")
 	flags.IntVar(&own.accounts, "accounts", 1, "over which the sends are spread")
@@ -59,7 +60,7 @@ func run(ctx context.Context, args []string) (err error) {
 	scale := flags.Float64("scale", 1, "what the numbers of sends are multiplied with, for a quick look")
 	out := flags.String("out", "", "`document` to write the tables to, with plots beside it; without it they go to standard output")
 	flags.StringVar(&b.redis, "redis", "redis-server", "the `program`, for asynq")
-	flags.StringVar(&b.profile, "profile", "", "`directory` for CPU profiles of tram's processes; each run overwrites those of the one before")
+	flags.StringVar(&b.profile, "profile", "", "`directory` for CPU and heap profiles of tram's processes; each run overwrites those of the one before")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -67,13 +68,15 @@ func run(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
+	if b.profile != "" {
+		if err := os.MkdirAll(b.profile, 0o700); err != nil {
+			return err
+		}
+	}
 	if b.dir, err = os.MkdirTemp("", "tram-bench-"); err != nil {
 		return err
 	}
 	defer os.RemoveAll(b.dir)
-	if err := b.build(ctx); err != nil {
-		return err
-	}
 	say := func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 	var outcomes []*outcome
 	for _, e := range chosen {

@@ -112,15 +112,29 @@ func TestChoose(t *testing.T) {
 				t.Errorf("%s: %s is there twice", e.name, r.label)
 			}
 			labels[r.label] = true
-			if _, err := (&bench{}).contenderOf(r.contender, r.scenario); err != nil {
-				t.Error(err)
-			}
 		}
 		for _, g := range e.goals {
 			if !labels[g.of] || g.against != "" && !labels[g.against] {
 				t.Errorf("%s: the goal %q is about a row that is not there", e.name, g.text)
 			}
 		}
+	}
+}
+
+func TestContenderOf(t *testing.T) {
+	b := &bench{built: map[string]string{"": "programs", "before": "programs"}}
+	for _, e := range experiments {
+		for _, r := range e.rows {
+			if c, err := b.contenderOf(t.Context(), r.contender, r.scenario); c == nil || err != nil {
+				t.Errorf("%s: %s: %v", e.name, r.label, err)
+			}
+		}
+	}
+	if c, err := b.contenderOf(t.Context(), "tram@before", usual); c == nil || err != nil {
+		t.Error(err)
+	}
+	if _, err := b.contenderOf(t.Context(), "rabbit", usual); err == nil || !strings.Contains(err.Error(), `"rabbit" is no contender: bare,`) {
+		t.Errorf("an unknown one: %v", err)
 	}
 }
 

@@ -20,12 +20,12 @@ import (
 type tram struct {
 	scenario
 	programs string // the directory they are in
-	profile  string // the directory for CPU profiles, if any
+	profile  string // the directory for profiles, "" for none
 	onJetStream
 }
 
-func newTram(s scenario, b *bench) contender {
-	return &tram{s, b.programs, b.profile, onJetStream{
+func newTram(s scenario, programs, profile string) contender {
+	return &tram{s, programs, profile, onJetStream{
 		stream: broker.Events, filter: "tram.delivery.*.*.accepted",
 		setUp: func(ctx context.Context, js jetstream.JetStream) error {
 			return broker.Setup(ctx, js, broker.Streams{})
