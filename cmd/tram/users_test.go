@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,6 +22,7 @@ import (
 	"github.com/tramhq/tram/internal/config"
 	"github.com/tramhq/tram/internal/ops"
 	"github.com/tramhq/tram/internal/sandbox"
+	"github.com/tramhq/tram/internal/schedule"
 	"github.com/tramhq/tram/pkg/events"
 )
 
@@ -41,11 +44,21 @@ func newGuarded(t *testing.T) *guarded {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { g.box.Close() })
-	g.load = func() (*config.Config, error) { return upConfig(upOptions{}, g.box) }
+	for name, secret := range map[string]string{
+		"CARESOFT_HOTLINE_TOKEN": "caresoft", "AHACHAT_FANPAGE_TOKEN": "ahachat", "MOMO_SHOP_TOKEN": "momo", "FACEBOOK_PAGE_TOKEN": "facebook",
+		"PANCAKE_PAGE_PAGE_TOKEN": "pancake-page", "PANCAKE_USER_USER_TOKEN": "pancake-user", "WEBHOOK_SMS_TOKEN": "webhook",
+	} {
+		t.Setenv("TRAM_SECRET_"+name, "sandbox-"+secret+"-token")
+	}
 	g.config = t.TempDir() + "/tram.yaml"
-	if err := os.WriteFile(g.config, []byte(strings.ReplaceAll(sample, "SANDBOX/", g.box.URL()+"/")), 0o600); err != nil {
+	file := strings.ReplaceAll(sample, "SANDBOX/", g.box.URL()+"/") + `
+groups:
+  - {name: app, accounts: [caresoft/hotline, momo/shop], limits: {per_second: 1000}}
+`
+	if err := os.WriteFile(g.config, []byte(file), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	g.load = func() (*config.Config, error) { return upConfig(upOptions{config: g.config}, nil) }
 	return g
 }
 
@@ -149,8 +162,23 @@ func TestUsers(t *testing.T) {
 	}
 	g.as("operator", "status")
 	g.as("operator", "lane", "pause", "caresoft/hotline", "--reason", "test")
+	g.until("paused", func(e *events.Event) bool { return e.Lane != nil && e.Lane.State == events.LanePaused })
 	contains(t, "status", g.as("operator", "status", "--json"), `"paused"`)
 	g.as("operator", "lane", "resume", "caresoft/hotline")
+	g.until("working", func(e *events.Event) bool { return e.Lane != nil && e.Lane.State == events.LaneWorking })
+	if _, err := publisher.Publish(t.Context(), send("never", time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	contains(t, "cancel", g.as("operator", "cancel", "caresoft/hotline", "never", "--source", "/acme/shop", "--wait"), "cancelled")
+	g.as("operator", "schedule", "add", "daily", "--account", "momo/shop", "--report", "momo.messages_report",
+		"--preset", "DAY_AGO_30", "--filter", "condition_id=NO_ACTIVITIES_30", "--every", "24h")
+	g.doubt("daily")
+	g.as("operator", "schedule", "run", "daily", "--wait")
+	g.as("operator", "schedule", "pause", "daily")
+	g.as("operator", "schedule", "resume", "daily")
+	g.as("operator", "schedule", "list")
+	g.as("operator", "schedule", "show", "daily")
+	g.as("operator", "schedule", "remove", "daily")
 	g.as("operator", "schedule", "add", "follow", "--account", "momo/shop", "--report", "momo.messages_report",
 		"--preset", "DAY_AGO_30", "--filter", "condition_id=NO_ACTIVITIES_30", "--every", "6h")
 	contains(t, "schedules", g.as("operator", "schedule", "list"), "follow")
@@ -261,19 +289,48 @@ func (g *guarded) ready(p *events.Publisher) {
 // read reads events as a service until each of the requests has ended.
 func (g *guarded) read(requests map[string]bool) {
 	g.t.Helper()
-	ctx, cancel := context.WithTimeout(g.t.Context(), 30*time.Second)
-	defer cancel()
-	err := events.Subscribe(ctx, g.connect("downstream_shop", nil), events.SubscribeConfig{Durable: "shop"}, func(_ context.Context, e *events.Event) error {
+	g.until(fmt.Sprint("the ends of ", slices.Collect(maps.Keys(requests))), func(e *events.Event) bool {
 		if e.Delivery != nil && e.Delivery.Final || e.Outcome != nil && e.Outcome.Final {
 			delete(requests, e.About().RequestID)
 		}
-		if len(requests) == 0 {
+		return len(requests) == 0
+	})
+}
+
+// until reads events as a service, on from the last one, until done.
+func (g *guarded) until(what string, done func(*events.Event) bool) {
+	g.t.Helper()
+	ctx, cancel := context.WithTimeout(g.t.Context(), 30*time.Second)
+	defer cancel()
+	met := false
+	err := events.Subscribe(ctx, g.connect("downstream_shop", nil), events.SubscribeConfig{Durable: "shop"}, func(_ context.Context, e *events.Event) error {
+		if met = met || done(e); met {
 			cancel()
 		}
 		return nil
 	})
-	if err != nil || len(requests) > 0 {
-		g.t.Fatalf("no end of %v, %v", requests, err)
+	if err != nil || !met {
+		g.t.Fatalf("%s: not told, %v", what, err)
+	}
+}
+
+// doubt leaves a run of a schedule of which nobody knows whether it was
+// published, and waits until a dispatcher has found that out.
+func (g *guarded) doubt(name string) {
+	g.t.Helper()
+	store := schedule.NewStore(g.connect("operator", nil))
+	e, err := store.Get(g.t.Context(), name)
+	if err == nil {
+		run := &schedule.Run{AtMS: time.Now().UnixMilli(), ID: "lost", Provider: "momo", Account: "shop", Class: events.Bulk}
+		err = store.Record(g.t.Context(), e, schedule.Progress{HandledMS: run.AtMS, Last: run})
+	}
+	for end := time.Now().Add(20 * time.Second); err == nil && e.Progress.Last != nil; time.Sleep(20 * time.Millisecond) {
+		if e, err = store.Get(g.t.Context(), name); time.Now().After(end) {
+			err = errors.New("nobody cares about its run")
+		}
+	}
+	if err != nil {
+		g.t.Fatalf("schedule %s: %v", name, err)
 	}
 }
 

@@ -17,6 +17,9 @@ type Source struct {
 	Environ   []string
 	Providers []channels.Provider
 
+	// WithoutSecrets leaves out those of the accounts, as [LoadAccounts] does.
+	WithoutSecrets bool
+
 	seen   [sha256.Size]byte
 	config *Config
 	err    error
@@ -28,7 +31,11 @@ type Source struct {
 func (s *Source) Load() (*Config, error) {
 	now := s.digest()
 	if now != s.seen {
-		s.config, s.err = Load(s.Path, s.Environ, s.Providers)
+		load := Load
+		if s.WithoutSecrets {
+			load = LoadAccounts
+		}
+		s.config, s.err = load(s.Path, s.Environ, s.Providers)
 		s.seen = now // a change meanwhile shows the next time
 	}
 	return s.config, s.err

@@ -69,6 +69,7 @@ func Dispatcher() Role {
 		last("run schedules", schedules),
 		grants("run schedules", "$KV."+broker.SchedulesBucket+".progress.*", "tram.report.*.*.*"),
 		grants("say what each account can do", "$KV."+broker.AccountsBucket+".*.*"),
+		grants("tell when an account is held back", "tram.lane.*.*.*"),
 	)
 	r.Subscribe = slices.Concat(
 		grants("hold a limit that accounts share", "tram.group.*"),
@@ -77,15 +78,16 @@ func Dispatcher() Role {
 	return r
 }
 
+// collected are the subjects of what a collector tells, below tram. What accounts
+// do is told by dispatchers.
+var collected = []string{"delivery.*.*.*", "stat.*.*.*", "record.*.*.*", "outcome.*.*.*"}
+
 // Collector is a process that turns results into events.
 func Collector() Role {
 	r := Role{Name: "collector", Who: "turns results into events"}
-	for _, k := range events.EventKinds {
-		r.Publish = append(r.Publish, Grant{"tram." + string(k) + ".*.*.*", "publish events"})
-	}
 	r.Publish = slices.Concat(self(),
 		known("check the streams", all()...),
-		r.Publish,
+		each("publish events", "tram.", collected...),
 		grants("store what needs a person", broker.DeadPrefix+"*.*.*"),
 		share("read results", broker.Results, collector.Durable),
 		grants("read results anew after some were given up", "$JS.API.CONSUMER.RESET."+broker.Results+"."+collector.Durable),
@@ -100,12 +102,10 @@ func Operator() Role {
 	for _, k := range events.RequestKinds {
 		r.Publish = append(r.Publish, Grant{"tram." + string(k) + ".*.*.*", "send, report, command, redrive, replay requests"})
 	}
-	for _, k := range events.EventKinds {
-		r.Publish = append(r.Publish, Grant{"tram." + string(k) + ".*.*.*", "replay events into the live subjects"})
-	}
 	const scan = "read any stream: tail, dead, replay, export"
 	r.Publish = slices.Concat(
 		r.Publish,
+		each("replay events into the live subjects", "tram.", collected...),
 		grants("ask dispatchers how they stand", broker.StatusSubject),
 		grants("resolve", "tram.result.*.*.*"),
 		grants("pause and resume lanes", "$KV."+broker.ControlBucket+".*.*"),

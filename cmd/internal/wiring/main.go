@@ -76,7 +76,8 @@ func start(ctx context.Context, name string, args, environ []string, stdout, std
 		fmt.Fprintln(stdout, name, Version())
 		return ExitOK
 	}
-	source := config.Source{Path: *file, Environ: environ, Providers: Providers()}
+	// Only who calls providers is to have what that takes.
+	source := config.Source{Path: *file, Environ: environ, Providers: Providers(), WithoutSecrets: name == "collector"}
 	c, err := source.Load()
 	if err != nil {
 		fmt.Fprintln(stderr, err)
