@@ -8,11 +8,11 @@ FUZZTIME ?= 5s
 
 STATICCHECK := go tool -modfile=tools/go.mod staticcheck
 
-.PHONY: check fmt vet fix staticcheck test fuzz node build up demo clean \
+.PHONY: check fmt vet fix staticcheck test fuzz node clients python build up demo clean \
 	bench-check bench bench-compare bench-baseline \
 	prove-crash prove-cluster prove-malformed prove-limits prove-fairness prove-throttle prove-idle prove-handover prove-classes prove-redrive prove-poison prove-replay prove-schedule soak
 
-check: fmt vet fix staticcheck test bench-check fuzz node ## everything that must hold before a merge
+check: fmt vet fix staticcheck test bench-check fuzz node clients ## everything that must hold before a merge
 
 fmt:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
@@ -43,6 +43,16 @@ fuzz: # each target for FUZZTIME
 
 node: # the examples are JavaScript that parses
 	@for file in examples/node/*.mjs; do node --check $$file; done
+
+clients: bin/tram-race # the TypeScript client, the schemas and docs/asyncapi.json, against vectors and a relay that runs
+	cd clients/typescript && npm ci --ignore-scripts --no-audit --no-fund && npx tsc && TRAM=../../bin/tram-race node --test test/*.test.mjs
+
+python: bin/tram-race # the Python example, against the same
+	cd examples/python && TRAM=../../bin/tram-race python3 -B -m unittest -q
+
+.PHONY: bin/tram-race
+bin/tram-race: # with what the tests have built already
+	go build -race -o $@ ./cmd/tram
 
 build: # bin/tram, bin/dispatcher, bin/collector; the version is that of the commit
 	go build -trimpath -buildvcs=auto -o bin/ ./cmd/...
