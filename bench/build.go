@@ -39,7 +39,7 @@ func (b *bench) build(ctx context.Context, tree string) (dir string, err error) 
 	if b.profile != "" {
 		args = append(args, "-tags", "profile")
 	}
-	if out, err := exec.CommandContext(ctx, "go", append(args, "./cmd/dispatcher", "./cmd/collector")...).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, "go", append(args, "./cmd/dispatcher", "./cmd/collector", "./cmd/tram")...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build tram: %w\n%s", err, out)
 	}
 	if b.built == nil {

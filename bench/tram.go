@@ -28,7 +28,11 @@ func newTram(s scenario, programs, profile string) contender {
 	return &tram{s, programs, profile, onJetStream{
 		stream: broker.Events, filter: "tram.delivery.*.*.accepted",
 		setUp: func(ctx context.Context, js jetstream.JetStream) error {
-			return broker.Setup(ctx, js, broker.Streams{})
+			setup := exec.CommandContext(ctx, filepath.Join(programs, "tram"), "setup", "--server", js.Conn().ConnectedUrl())
+			if out, err := setup.CombinedOutput(); err != nil {
+				return fmt.Errorf("tram setup: %w\n%s", err, out)
+			}
+			return nil
 		},
 		send: func(i int) (*nats.Msg, error) { return sendOf(i, s.accounts) },
 	}}
