@@ -118,12 +118,17 @@ func (o *outage) judge(calls []sandbox.Call) (report, error) {
 	}
 	var again [schedulers]time.Time
 	for i := range again {
-		again[i] = o.due(o.plan.Sends)
+		again[i] = o.due(o.plan.Sends) // never
 	}
+	tried, came := map[int]bool{}, map[int]bool{} // of the accounts, since the broker is back
 	for i, called := range at {
-		a := &again[i%schedulers]
-		if due := o.due(i); !due.Before(o.back) && due.Before(*a) && called.Sub(due) <= o.plan.Late {
-			*a = due
+		a, due := i%schedulers, o.due(i)
+		if due.Before(o.back) {
+			continue
+		}
+		tried[a] = true
+		if called.Sub(due) <= o.plan.Late && due.Before(again[a]) {
+			came[a], again[a] = true, due
 		}
 	}
 	var before, meanwhile, after latencies
@@ -146,6 +151,7 @@ func (o *outage) judge(calls []sandbox.Call) (report, error) {
 	r.add("late, outside the restart", late, fmt.Sprintf("p99 %s at most", o.plan.Late), late.at(0.99) <= o.plan.Late)
 	r.note("of these before the kill", before)
 	r.note("of these in time again", after)
+	r.add("accounts in time again before the end", len(came), strconv.Itoa(len(tried)), len(came) == len(tried))
 	first, last := slices.MinFunc(again[:], time.Time.Compare), slices.MaxFunc(again[:], time.Time.Compare)
 	r.note("from the kill until the broker is back", o.back.Sub(o.away).Round(time.Millisecond))
 	r.note("until the first and last account is in time again", fmt.Sprintf("%s, %s", first.Sub(o.away).Round(time.Millisecond), last.Sub(o.away).Round(time.Millisecond)))
