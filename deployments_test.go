@@ -92,3 +92,41 @@ func TestByHand_documented(t *testing.T) {
 		t.Errorf("the page has %d steps", len(blocks))
 	}
 }
+
+// TestSystemd has systemd judge the units, where it is installed: that it
+// understands each line, and how much a process in them could do.
+func TestSystemd(t *testing.T) {
+	const mostExposed = "20" // of 100; systemd calls up to 19 "OK"
+	for process, secrets := range map[string]bool{"dispatcher": true, "collector": false} {
+		name := "tram-" + process + "@.service"
+		unit, err := os.ReadFile("deployments/systemd/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{
+			"ExecStart=/usr/local/bin/" + process + " ", "NATS_INBOX_PREFIX=_INBOX_" + process + "\n", "/users/" + process + ".nk\n",
+			"RestartPreventExitStatus=2 3\n", "DynamicUser=yes\n",
+		} {
+			if !strings.Contains(string(unit), want) {
+				t.Errorf("%s has no %q", name, want)
+			}
+		}
+		if strings.Contains(string(unit), "tram-accounts") != secrets {
+			t.Errorf("%s: reads accounts %v, want %v", name, !secrets, secrets)
+		}
+		if _, err := exec.LookPath("systemd-analyze"); err != nil {
+			t.Logf("nobody here can verify %s: %v", name, err)
+			continue
+		}
+		file := t.TempDir() + "/" + name
+		installed := strings.ReplaceAll(string(unit), "/usr/local/bin/"+process, "/bin/sh") // it wants to see a program
+		if err := os.WriteFile(file, []byte(installed), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{"verify", file}, {"security", "--offline=true", "--threshold=" + mostExposed, file}} {
+			if out, err := exec.CommandContext(t.Context(), "systemd-analyze", args...).CombinedOutput(); err != nil {
+				t.Errorf("systemd-analyze %s: %v\n%s", args[0], err, out)
+			}
+		}
+	}
+}
