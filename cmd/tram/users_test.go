@@ -125,6 +125,22 @@ func (g *guarded) as(user string, args ...string) (stdout string) {
 	return stdout
 }
 
+// await waits until the dispatchers have said what an account can do. A producer
+// that looks before asks what else there is, which it may not.
+func (g *guarded) await(provider, account string) {
+	g.t.Helper()
+	directory := events.NewDirectory(g.connect("operator", nil))
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		_, err := directory.Contract(g.t.Context(), provider, account)
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			g.t.Fatal(err)
+		}
+	}
+}
+
 // TestUsers does everything that the relay does with nobody allowed more than
 // the users' file says, and nobody refused anything.
 func TestUsers(t *testing.T) {
@@ -134,6 +150,8 @@ func TestUsers(t *testing.T) {
 	first := g.run("dispatcher", wiring.RunDispatcher)
 	g.run("dispatcher", wiring.RunDispatcher)
 	g.run("collector", wiring.RunCollector)
+	g.await("caresoft", "hotline")
+	g.await("momo", "shop")
 
 	// A service publishes, and another one reads what became of it.
 	shop := g.connect("producer_shop", nil)
