@@ -154,13 +154,13 @@ func (s *search) waiting(upTo uint64) {
 }
 
 // scan calls see for what the stream has of a class before upTo, until it returns
-// false. After a scan the lane rests from scanning for twice as long as it took,
-// while cancels gather, so that many of them cost few scans.
+// false. After a scan the lane rests from scanning for twice as long as it took, or
+// maxRest, while cancels gather: many of them cost few scans.
 func (s *search) scan(class int, after, upTo uint64, see func(*broker.Stored) bool) error {
 	l := s.l
 	sleep(s.ctx, time.Until(l.scanAfter))
 	begun := time.Now()
-	defer func() { l.scanAfter = time.Now().Add(2 * time.Since(begun)) }()
+	defer func() { l.scanAfter = time.Now().Add(min(2*time.Since(begun), maxRest)) }()
 	filter := broker.LaneFilter(l.p.n, l.key.provider, l.key.account, l.key.class(class))
 	err := l.p.reader.Replay(s.ctx, broker.Requests, filter, after+1, func(m *broker.Stored) error {
 		if m.Seq >= upTo || !see(m) {
@@ -173,6 +173,8 @@ func (s *search) scan(class int, after, upTo uint64, see func(*broker.Stored) bo
 	}
 	return err
 }
+
+const maxRest = 10 * time.Second
 
 // searchAtOnce is how many requests of a lane are looked for in LATER at the same
 // time.
