@@ -1,8 +1,11 @@
 package perm
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -10,8 +13,11 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/broker/brokertest"
+	"github.com/tramhq/tram/pkg/events"
 )
 
 const usersFile = "../../deployments/nats/tram-users.conf"
@@ -153,6 +159,56 @@ func TestCheck(t *testing.T) {
 		missing, ok := errors.AsType[*MissingError](Check(t.Context(), g.Connect(test.user, test.inbox, nil), Collector()))
 		if !ok || !strings.Contains(missing.Error(), test.want) {
 			t.Errorf("%s at %s: got %v, want it to name %s", test.user, test.inbox, missing, test.want)
+		}
+	}
+}
+
+// TestDownstream_withoutCreating reads as a service whose consumer is there and
+// that may not create one any more.
+func TestDownstream_withoutCreating(t *testing.T) {
+	text, err := os.ReadFile(usersFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	create := regexp.MustCompile(`(?m)^.*CONSUMER\.CREATE\.TRAM_EVENTS\.shop.*\n`)
+	if n := len(create.FindAll(text, -1)); n != 2 {
+		t.Fatalf("there are %d lines to take out, docs/security.md says two", n)
+	}
+	users := filepath.Join(t.TempDir(), "users.conf")
+	if err := os.WriteFile(users, create.ReplaceAll(text, nil), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := brokertest.StartGuarded(t, users, true)
+	js := func(user string) jetstream.JetStream {
+		js, err := jetstream.New(g.Connect("TRAM_"+strings.ToUpper(user), "_INBOX_"+user, func(err error) { t.Errorf("%s: %v", user, err) }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return js
+	}
+	if err := broker.Setup(t.Context(), js("setup"), broker.Streams{}); err != nil {
+		t.Fatal(err)
+	}
+	dispatcher := js("dispatcher")
+	for i, user := range []string{"operator", "downstream_shop"} { // of whom the first creates it
+		lane := &events.Lane{Provider: "momo", Account: "shop", State: events.LaneWorking, Was: events.LanePaused}
+		m, err := events.EncodeLane(events.Meta{ID: fmt.Sprint(i), Source: "/tram/test"}, lane)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := dispatcher.PublishMsg(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		var got []string
+		err = events.Subscribe(ctx, js(user), events.SubscribeConfig{Durable: "shop", Kinds: []events.Kind{events.KindLane}}, func(_ context.Context, e *events.Event) error {
+			got = append(got, e.ID)
+			cancel()
+			return nil
+		})
+		cancel()
+		if err != nil || len(got) != 1 || got[0] != fmt.Sprint(i) {
+			t.Errorf("%s: got events %q, %v", user, got, err)
 		}
 	}
 }
