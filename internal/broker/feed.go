@@ -25,6 +25,7 @@ const (
 	feedSilence   = 2500 * time.Millisecond
 	feedCreate    = 2 * time.Second
 	feedCheck     = 5 * time.Second // without a message, after which the stream is asked whether that is right
+	feedLook      = time.Second     // that the stream has to answer
 )
 
 // A Feed reads the messages of a stream that match a filter, in order, each
@@ -178,7 +179,9 @@ func (f *Feed) read(ctx context.Context) error {
 				stood, missed = at, false
 				continue
 			}
-			last, err := f.reader.lastSeq(ctx, f.stream, f.filter)
+			look, cancel := context.WithTimeout(ctx, feedLook) // the connection may be lost while it looks
+			last, err := f.reader.lastSeq(look, f.stream, f.filter)
+			cancel()
 			if err != nil || last < stood {
 				continue
 			}

@@ -165,7 +165,9 @@ func (l *intentLog) write(ctx context.Context, calls []ledger.Intent) error {
 		m := nats.NewMsg(l.subject)
 		m.Data = data
 		m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(l.last, 10))
-		ack, err := l.js.PublishMsg(ctx, m)
+		try, cancel := context.WithTimeout(ctx, intentTry)
+		ack, err := l.js.PublishMsg(try, m)
+		cancel()
 		if err == nil {
 			l.outage.Worked()
 			l.setLast(ack.Sequence)
@@ -187,6 +189,10 @@ func (l *intentLog) write(ctx context.Context, calls []ledger.Intent) error {
 		}
 	}
 }
+
+// intentTry is how long the broker has to answer one try. An answer that went down
+// with its connection never comes, and no call can start meanwhile.
+const intentTry = 2 * time.Second
 
 // settle decides what a refused record means: that an earlier try of the same
 // record was stored after all, that the partition has been idle for so long that
