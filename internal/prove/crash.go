@@ -95,7 +95,8 @@ func (plan crashPlan) deaths() []death {
 // crash dies every death in turn, while three dispatchers and two collectors
 // work sends that flow. After each, every send that was published must have
 // ended once, nobody may have been called twice beyond what on_ambiguous allows
-// for calls under way at a death, and nothing may wait any more.
+// for calls under way at a death, what a cancel has taken back may not have been
+// called at all, and nothing may wait any more.
 func crash(ctx context.Context, seed uint64, plan crashPlan) (r report, err error) {
 	deaths := plan.deaths()
 	if len(deaths) == 0 {
@@ -149,9 +150,12 @@ func (s *stage) dieAll(ctx context.Context, plan crashPlan, deaths []death) (r r
 func (s *stage) die(ctx context.Context, plan crashPlan, d death, book *book) (*verdict, error) {
 	run := &crashRun{stage: s, plan: plan}
 	load := s.load(ctx, plan.Rate, crashSend)
+	taking := s.cancels(ctx, load, plan.Rate)
 	err := d.die(run, ctx)
-	if loadErr := load.stop(); err == nil {
-		err = loadErr
+	for _, stop := range []func() error{taking.stop, load.stop} {
+		if stopErr := stop(); err == nil {
+			err = stopErr
+		}
 	}
 	if err == nil {
 		err = run.crew.calm()
@@ -167,7 +171,7 @@ func (s *stage) die(ctx context.Context, plan crashPlan, d death, book *book) (*
 		if err := book.read(ctx); err != nil {
 			return false, err
 		}
-		return book.waiting(load.from, s.filled) == 0, run.crew.alive()
+		return book.waiting(load.from, s.filled)+book.unanswered(taking) == 0, run.crew.alive()
 	})
 	if err != nil && run.crew.alive() != nil {
 		return nil, err
@@ -182,7 +186,7 @@ func (s *stage) die(ctx context.Context, plan crashPlan, d death, book *book) (*
 		return nil, err
 	}
 	v := book.judge(load.from, s.filled)
-	v.deaths, v.waited = run.times, waited
+	v.deaths, v.waited, v.lost = run.times, waited, v.lost+book.unanswered(taking)
 	return v, nil
 }
 

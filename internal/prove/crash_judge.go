@@ -19,7 +19,9 @@ type book struct {
 	dead  map[int]int                // letters about an unknown end
 	seqs  map[int]uint64             // in REQUESTS
 	calls map[uint64][]underWay      // by sequence in REQUESTS, the first call first
-	next  map[string]uint64          // by stream, what is to be read next
+	next  map[string]uint64          // by filter, what is to be read next
+
+	cancelled map[int][]events.State // how the cancel of a send ended
 }
 
 // underWay is what is known of one call.
@@ -32,7 +34,7 @@ type underWay struct {
 func newBook(s *stage) *book {
 	return &book{
 		s: s, ends: map[int][]*events.Delivery{}, dead: map[int]int{}, seqs: map[int]uint64{},
-		calls: map[uint64][]underWay{}, next: map[string]uint64{},
+		calls: map[uint64][]underWay{}, next: map[string]uint64{}, cancelled: map[int][]events.State{},
 	}
 }
 
@@ -48,10 +50,11 @@ func (b *book) read(ctx context.Context) error {
 		{broker.Intents, "tram.intent.>", b.noteIntents},
 		{broker.Results, "tram.result.>", b.noteResult},
 		{broker.Events, "tram.delivery.>", b.noteEvent},
+		{broker.Events, "tram.outcome.>", b.noteOutcome},
 		{broker.Dead, "tram.dead.unknown.>", b.noteDead},
 	} {
-		err := broker.NewReader(b.s.js).Replay(ctx, part.stream, part.filter, max(b.next[part.stream], 1), func(m *broker.Stored) error {
-			b.next[part.stream] = m.Seq + 1
+		err := broker.NewReader(b.s.js).Replay(ctx, part.stream, part.filter, max(b.next[part.filter], 1), func(m *broker.Stored) error {
+			b.next[part.filter] = m.Seq + 1
 			return part.note(m)
 		})
 		if err != nil {
@@ -74,6 +77,9 @@ func (b *book) noteIntents(m *broker.Stored) error {
 		return err
 	}
 	for _, in := range g.Calls {
+		if in.Call == 0 { // of a cancel
+			continue
+		}
 		b.call(in.Seq, in.Call).began = true
 	}
 	return nil
@@ -136,6 +142,7 @@ func (b *book) waiting(from, to int) (n int) {
 type verdict struct {
 	deaths, sends, waited int
 
+	taken            int // back, before they were called
 	unknown, assumed int // in doubt, and not repeated
 	again            int // called twice, as on_ambiguous: resend has it
 
@@ -192,12 +199,14 @@ func (b *book) judgeEnd(v *verdict, i, called int) {
 		v.assumed++
 	case end.State == events.StateFailed && policyOf(i) == events.Resend && end.Why.Reason == "attempts_exhausted":
 		// Everybody who called it was killed; its letter is about a refusal.
+	case end.State == events.StateCancelled && len(b.cancelled[i]) > 0:
 	case end.State != events.StateAccepted || called == 0:
 		v.mistaken++
 	}
 	if b.dead[i] != letters {
 		v.letters++
 	}
+	b.judgeCancel(v, i, called)
 }
 
 // judgeCalls looks at the calls of one send. Each must have begun with an intent
@@ -226,7 +235,7 @@ func (b *book) judgeCalls(v *verdict, i, called int) {
 }
 
 func (v *verdict) report(r *report, name string) {
-	got := fmt.Sprintf("%d times\t%d sends, %d waited\t%d unknown\t%d assumed\t%d sent again\t%d lost\t%d ended twice\t%d called twice\t%d others",
-		v.deaths, v.sends, v.waited, v.unknown, v.assumed, v.again, v.lost, v.several, v.twice, v.mistaken+v.unclosed+v.letters)
+	got := fmt.Sprintf("%d times\t%d sends, %d waited\t%d taken back\t%d unknown\t%d assumed\t%d sent again\t%d lost\t%d ended twice\t%d called twice\t%d others",
+		v.deaths, v.sends, v.waited, v.taken, v.unknown, v.assumed, v.again, v.lost, v.several, v.twice, v.mistaken+v.unclosed+v.letters)
 	r.add(name, got, "0 from lost on", v.broken() == 0)
 }

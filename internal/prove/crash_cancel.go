@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// cancels takes back what a load has just published, as long as that goes on: a
+// cancel for every tenth send. While a dispatcher is dead they come in time.
+type cancels struct {
+	done    chan struct{}
+	workers sync.WaitGroup
+
+	of  []int // the sends that they are about
+	err error
+}
+
+func (s *stage) cancels(ctx context.Context, l *load, rate float64) *cancels {
+	c := &cancels{done: make(chan struct{})}
+	c.workers.Go(func() {
+		tick := time.NewTicker(time.Duration(10 / rate * float64(time.Second)))
+		defer tick.Stop()
+		last := -1
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-c.done:
+				return
+			case <-tick.C:
+			}
+			l.mu.Lock()
+			i := s.filled - 1
+			l.mu.Unlock()
+			if i <= last || i < l.from {
+				continue
+			}
+			send := sendTo(crashAccounts[i%len(crashAccounts)], i)
+			m, err := encode(&events.Request{
+				Meta: events.Meta{ID: fmt.Sprint("cancel-", i), Source: "/prove"}, Kind: events.KindCancel,
+				Provider: send.Provider, Account: send.Account, Class: events.Urgent,
+				Cancel: &events.Cancel{ID: send.ID},
+			})
+			if err == nil {
+				err = s.publishUntilStored(ctx, m)
+			}
+			if err != nil {
+				c.err = fmt.Errorf("cancel %d: %w", i, err)
+				return
+			}
+			last = i
+			c.of = append(c.of, i)
+		}
+	})
+	return c
+}
+
+// stop returns when all that was begun is stored.
+func (c *cancels) stop() error {
+	close(c.done)
+	c.workers.Wait()
+	return c.err
+}
+
+func (b *book) noteOutcome(m *broker.Stored) error {
+	e, err := events.DecodeEvent(m.Subject, m.Header, m.Data)
+	if err != nil || e.Outcome.Kind != events.KindCancel {
+		return err
+	}
+	i, err := numberOf(e.Outcome.Name)
+	b.cancelled[i] = append(b.cancelled[i], e.Outcome.State)
+	return err
+}
+
+// unanswered counts the cancels that have no outcome.
+func (b *book) unanswered(c *cancels) (n int) {
+	for _, i := range c.of {
+		if len(b.cancelled[i]) == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// judgeCancel looks at whether the cancel of one send and the send say the same,
+// and whether that is what the provider has seen.
+func (b *book) judgeCancel(v *verdict, i, called int) {
+	answers := b.cancelled[i]
+	if len(answers) == 0 {
+		return
+	}
+	end := b.ends[i][0].State
+	switch {
+	case len(answers) > 1:
+		v.several++
+	case answers[0] == events.StateDone && end == events.StateCancelled && called == 0:
+		v.taken++
+	case answers[0] != events.StateFailed || end == events.StateCancelled:
+		v.mistaken++
+	}
+}
