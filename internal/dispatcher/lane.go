@@ -88,7 +88,7 @@ const (
 func newLane(p *partition, key laneKey, acct *account, seq uint64) *lane {
 	l := &lane{p: p, key: key, acct: acct, open: make(map[uint64]*entry), keys: make(keys), wake: make(chan struct{}, 1)}
 	for i := range l.queues {
-		l.queues[i] = queue{taken: seq, head: seq, skipped: seq}
+		l.queues[i] = queue{taken: seq, head: seq, skipped: seq, space: &p.space}
 	}
 	return l
 }

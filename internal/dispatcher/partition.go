@@ -42,6 +42,7 @@ type partition struct {
 
 	mu    sync.Mutex
 	lanes map[laneKey]*lane
+	space space // for their queues
 
 	pastMu sync.Mutex
 	past   map[uint64]*past // what owners before us did, of requests not met again yet

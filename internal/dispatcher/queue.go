@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/tramhq/tram/internal/broker"
@@ -21,36 +22,74 @@ type queue struct {
 
 	chunk  int       // how many requests the lane read from the stream last
 	readAt time.Time // and when
+	space  *space    // that it shares with the other queues of the partition
 }
 
 const (
 	queueItems = 64
 	queueBytes = 256 << 10
 
+	// fewItems is what a queue may hold, and read at once, when the partition has
+	// no room for more.
+	fewItems = 4
+
 	// A read costs the broker about as much as a few hundred requests, however
 	// many it brings. A lane that comes back for more within chunkSoon reads twice
-	// as many each time, up to maxChunk.
+	// as many each time, up to maxChunk; one that has work for much longer reads
+	// half as many.
 	chunkSoon = 250 * time.Millisecond
 	maxChunk  = 1024
 )
 
 // nextChunk returns how many requests to read now.
 func (q *queue) nextChunk(now time.Time) int {
-	if now.Sub(q.readAt) < chunkSoon {
-		q.chunk = min(2*q.chunk, maxChunk)
-	} else {
+	switch since := now.Sub(q.readAt); {
+	case q.chunk == 0:
 		q.chunk = queueItems
+	case since < chunkSoon:
+		q.chunk = min(2*q.chunk, maxChunk)
+	case since > 4*chunkSoon:
+		q.chunk = max(q.chunk/2, fewItems)
 	}
 	q.readAt = now
+	if !q.space.left() {
+		return min(q.chunk, fewItems)
+	}
 	return q.chunk
 }
+
+// A space is what the queues of a partition may hold together, roughly: thousands
+// of accounts that each had a few kilobytes would be a lot of memory. A nil space
+// has no end.
+type space struct{ held atomic.Int64 }
+
+const (
+	maxHeld  = 256 << 10 // bytes
+	heldEach = 1 << 10   // of a request beside its body: headers, for the most part
+)
+
+func (r *space) take(m *broker.Stored) {
+	if r != nil {
+		r.held.Add(int64(len(m.Data)) + heldEach)
+	}
+}
+
+func (r *space) release(m *broker.Stored) {
+	if r != nil {
+		r.held.Add(-int64(len(m.Data)) - heldEach)
+	}
+}
+
+func (r *space) left() bool { return r == nil || r.held.Load() < maxHeld }
 
 // behind reports whether requests wait in the stream that are not in items.
 func (q *queue) behind() bool { return q.skipped > q.head }
 
 func (q *queue) idle() bool { return len(q.items) == 0 && !q.behind() }
 
-func (q *queue) full() bool { return len(q.items) >= queueItems || q.bytes >= queueBytes }
+func (q *queue) full() bool {
+	return len(q.items) >= queueItems || q.bytes >= queueBytes || len(q.items) >= fewItems && !q.space.left()
+}
 
 // offer takes what the feed has read. The lane may have read it already.
 func (q *queue) offer(m *broker.Stored) {
@@ -67,6 +106,7 @@ func (q *queue) offer(m *broker.Stored) {
 func (q *queue) push(m *broker.Stored) {
 	q.items = append(q.items, m)
 	q.bytes += len(m.Data)
+	q.space.take(m)
 	q.head = m.Seq
 	q.note(m)
 }
@@ -92,6 +132,7 @@ func (q *queue) take() *broker.Stored {
 	q.items[0] = nil
 	q.items = q.items[1:]
 	q.bytes -= len(m.Data)
+	q.space.release(m)
 	if len(q.items) == 0 {
 		q.items = nil // let the array go: most lanes are idle most of the time
 	}

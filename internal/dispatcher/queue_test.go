@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -82,4 +83,47 @@ func TestQueueTakesEveryRequestOnceInOrder(t *testing.T) {
 			t.Fatalf("taken up to %d, known up to %d", q.taken, q.known())
 		}
 	})
+}
+
+// Thousands of accounts hold a few requests each, and those whose requests are
+// taken get back to more.
+func TestQueuesShareTheirRoom(t *testing.T) {
+	const accounts, size = 1000, 500
+	var r space
+	queues := make([]*queue, accounts)
+	seq := uint64(0)
+	for i := range queues {
+		queues[i] = &queue{space: &r}
+		for range queueItems {
+			seq++
+			queues[i].offer(&broker.Stored{Seq: seq, Data: make([]byte, size)})
+		}
+	}
+	if most := int64(maxHeld + (accounts*fewItems+queueItems)*(size+heldEach)); r.held.Load() > most {
+		t.Errorf("%d queues hold %d bytes, want %d at most", accounts, r.held.Load(), most)
+	}
+	now := time.Now()
+	if got := queues[0].nextChunk(now); got != fewItems {
+		t.Errorf("reads %d without room, want %d", got, fewItems)
+	}
+	for _, q := range queues {
+		if len(q.items) < fewItems {
+			t.Fatalf("a queue holds %d requests, want %d at least", len(q.items), fewItems)
+		}
+		for q.peek() != nil {
+			q.take()
+		}
+	}
+	if held := r.held.Load(); held != 0 {
+		t.Errorf("%d bytes are held by nobody", held)
+	}
+	for _, c := range []struct {
+		after time.Duration
+		want  int
+	}{{0, 128}, {chunkSoon / 2, 256}, {2 * chunkSoon, 256}, {10 * chunkSoon, 128}, {time.Hour, 64}} {
+		now = now.Add(c.after)
+		if got := queues[0].nextChunk(now); got != c.want {
+			t.Errorf("reads %d after %s, want %d", got, c.after, c.want)
+		}
+	}
 }
