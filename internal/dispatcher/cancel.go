@@ -190,8 +190,11 @@ func (s *search) answer() {
 // back may end.
 func (l *lane) answer(a answer) {
 	p, c := l.p, a.c
-	if !p.mayCall() {
-		return // the next owner works it again
+	for !p.mayCall() {
+		if p.take.Err() != nil {
+			return // the next owner works it again
+		}
+		sleep(p.take, cancelAgain)
 	}
 	if err := p.intents.commit(ledger.Intent{Seq: c.msg.Seq}); err != nil {
 		p.fail(err)
