@@ -102,7 +102,9 @@ func RunDispatcher(ctx context.Context, p Process) error {
 	c := p.Config
 	client, err := channels.NewClient(channels.ClientConfig{
 		Timeout: c.Dispatcher.CallTimeout, DialTimeout: c.HTTP.DialTimeout,
-		MaxBody: int(c.HTTP.MaxBody), Proxy: c.HTTP.Proxy, AllowPrivate: c.HTTP.AllowPrivate.Prefixes,
+		MaxBody: int(c.HTTP.MaxBody), Proxy: c.HTTP.Proxy,
+		// All calls may go to one host. One connection less, and some would dial anew each time.
+		MaxIdleConnsPerHost: c.Dispatcher.MaxInFlight, AllowPrivate: c.HTTP.AllowPrivate.Prefixes,
 	})
 	if err != nil {
 		return err
