@@ -31,8 +31,8 @@ func (plan schedulePlan) scene(seed uint64) scene {
 	return c
 }
 
-// schedule publishes sends that are due later, evenly, and kills the broker in
-// the middle. None may be called early, lost or called twice, nor but for the
+// schedule publishes sends that are due later, evenly, and kills the broker after
+// a third of them: enough is left to see that it is in time again. None may be called early, lost or called twice, nor but for the
 // restart late.
 func schedule(ctx context.Context, s *stage, plan schedulePlan) (report, error) {
 	d, err := s.start("dispatcher")
@@ -64,7 +64,7 @@ func schedule(ctx context.Context, s *stage, plan schedulePlan) (report, error) 
 		return nil, err
 	}
 
-	if err := pause(ctx, time.Until(first.Add(plan.Span/2))); err != nil {
+	if err := pause(ctx, time.Until(first.Add(plan.Span/3))); err != nil {
 		return nil, err
 	}
 	away := time.Now()
