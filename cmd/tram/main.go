@@ -43,9 +43,7 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run is main with everything passed in. It returns the exit code.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	started := false
+func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "tram",
 		Short:         "A relay between services and chat platforms",
@@ -54,7 +52,14 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		SilenceErrors: true,
 	}
 	root.AddCommand(upCommand(), sandboxCommand(), setupCommand(), sendCommand(), reportCommand(), commandCommand(), cancelCommand(), tailCommand(),
-		statusCommand(), laneCommand(), scheduleCommand(), deadCommand(), replayCommand(), exportCommand(), importCommand(), configCommand(), versionCommand())
+		statusCommand(), laneCommand(), scheduleCommand(), deadCommand(), replayCommand(), exportCommand(), importCommand(), configCommand(), manCommand(), versionCommand())
+	return root
+}
+
+// run is main with everything passed in. It returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	started := false
+	root := rootCommand()
 	noteStart(root, &started)
 	root.SetArgs(args)
 	root.SetIn(stdin)
@@ -119,9 +124,10 @@ func exitCode(err error) int {
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Use:     "version",
+		Short:   "Print the version",
+		Example: `  tram version`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "tram", wiring.Version())
 			return err

@@ -129,9 +129,10 @@ func replayListCommand() *cobra.Command {
 	var b brokerFlag
 	var printJSON bool
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List replays and how far they have come",
-		Args:  cobra.NoArgs,
+		Use:     "list",
+		Short:   "List replays and how far they have come",
+		Example: `  tram replay list --json`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, jobs, err := openReplays(cmd, &b)
 			if err != nil {
@@ -175,7 +176,8 @@ func replayCleanCommand() *cobra.Command {
 		Long: `Forget replays, and remove the streams that were made for them. What was
 published into the live streams stays. A process that carries one of them out
 stops.`,
-		Args: cobra.MinimumNArgs(1),
+		Example: `  tram replay clean stats-november`,
+		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			c, jobs, err := openReplays(cmd, &b)
 			if err != nil {
