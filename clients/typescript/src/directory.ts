@@ -1,7 +1,7 @@
 import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
-import type { NatsConnection } from "@nats-io/nats-core";
+import { errors, type NatsConnection } from "@nats-io/nats-core";
 import { type Contract, layouts } from "./contract.js";
-import { enumerate, Faults, InvalidError, plain } from "./faults.js";
+import { enumerate, Faults, InvalidError, NotSetUpError, plain } from "./faults.js";
 import { validName } from "./rules.js";
 import { readBody } from "./wire.js";
 
@@ -19,7 +19,7 @@ export class Directory {
     this.#nc = nc;
   }
 
-  /** Returns the contract of an account. It throws an InvalidError that lists the known ones if there is no such account. */
+  /** Returns the contract of an account. It throws an InvalidError that lists the known ones if there is no such account, and a NotSetUpError if there is no directory. */
   async contract(provider: string, account: string): Promise<Contract> {
     const key = `${provider}.${account}`;
     const known = this.#known.get(key);
@@ -39,7 +39,9 @@ export class Directory {
     if (!validName(provider) || !validName(account)) throw unknownAccount(provider, account, []);
     this.#jsm ??= jetstreamManager(this.#nc, { checkAPI: false });
     const jsm = await this.#jsm;
-    const m = await jsm.direct.getMessage(bucket, { last_by_subj: `${keys}${provider}.${account}` });
+    const m = await jsm.direct.getMessage(bucket, { last_by_subj: `${keys}${provider}.${account}` }).catch((err) => {
+      throw err instanceof errors.RequestError && err.isNoResponders() ? new NotSetUpError({ cause: err }) : err;
+    });
     if (!m || m.header?.get("KV-Operation")) { // there was none ever, or it has been deleted
       const { state } = await jsm.streams.info(bucket, { subjects_filter: `${keys}>` });
       throw unknownAccount(provider, account, Object.keys(state.subjects ?? {}).map((s) => s.slice(keys.length)));

@@ -22,6 +22,14 @@ export class DecodeError extends Error {
   }
 }
 
+/** Says that the broker does not have the relay's streams. */
+export class NotSetUpError extends Error {
+  override readonly name = "NotSetUpError";
+  constructor(options?: ErrorOptions) {
+    super("streams are not set up: run `tram setup`", options);
+  }
+}
+
 function sentence(head: string, faults: readonly Fault[]): string {
   const words = faults.map((f) => `${f.field}: ${f.problem}`);
   if (words.length === 1) return `${head}: ${words[0]}`;

@@ -4,7 +4,7 @@ import { checkForAccount } from "./account.js";
 import { type Contract, layouts } from "./contract.js";
 import type { Directory } from "./directory.js";
 import { writeHeaders } from "./envelope.js";
-import { Faults, InvalidError } from "./faults.js";
+import { Faults, InvalidError, NotSetUpError } from "./faults.js";
 import { checkAddress, checkRequest, type Request } from "./rules.js";
 import { typedBody, writeBody } from "./wire.js";
 
@@ -13,14 +13,6 @@ const stream = "TRAM_REQUESTS";
 /** Says that the stream has no room. It drops nothing that is unsent, so it refuses what is new: publish again later. */
 export class FullError extends Error {
   override readonly name = "FullError";
-}
-
-/** Says that the broker does not have the relay's streams. */
-export class NotSetUpError extends Error {
-  override readonly name = "NotSetUpError";
-  constructor(options?: ErrorOptions) {
-    super("streams are not set up: run `tram setup`", options);
-  }
 }
 
 export interface PublisherOptions {

@@ -2,8 +2,8 @@ import { AckPolicy, DeliverPolicy, type Consumer, jetstream, JetStreamApiCodes, 
 import type { NatsConnection } from "@nats-io/nats-core";
 import { eventKinds } from "./contract.js";
 import { decodeEvent, type Event, type EventKind } from "./envelope.js";
-import type { DecodeError, InvalidError } from "./faults.js";
-import { NotSetUpError, pause } from "./publisher.js";
+import { type DecodeError, type InvalidError, NotSetUpError } from "./faults.js";
+import { pause } from "./publisher.js";
 
 const stream = "TRAM_EVENTS";
 const ackWait = 30_000; // milliseconds, after which another process gets what a dead one had

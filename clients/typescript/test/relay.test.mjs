@@ -12,11 +12,12 @@ import { connect } from "@nats-io/transport-node";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { Directory, InvalidError, NotSetUpError, Publisher, subscribe } from "../dist/index.js";
 
-let relay, dir, server, nc;
+let relay, ended, dir, server, nc;
 
 before(async () => {
   dir = mkdtempSync(join(tmpdir(), "tram-client-"));
   relay = spawn(process.env.TRAM, ["up", "--dir", dir, "--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "ignore"] });
+  ended = once(relay, "exit");
   for await (const line of createInterface({ input: relay.stdout })) {
     server = /^ready nats=(\S+)/.exec(line)[1];
     nc = await connect({ servers: server });
@@ -28,7 +29,7 @@ before(async () => {
 after(async () => {
   await nc?.close();
   relay.kill();
-  await once(relay, "exit");
+  await ended;
   rmSync(dir, { recursive: true });
 });
 
@@ -117,6 +118,8 @@ test("a broker without the streams says what to do, and a publish goes on when t
   const jsm = await jetstreamManager(nc);
   await jsm.streams.delete("TRAM_EVENTS");
   await jsm.streams.delete("TRAM_REQUESTS");
+  await jsm.streams.delete("KV_TRAM_ACCOUNTS");
+  await assert.rejects(new Directory(nc).contract("momo", "shop"), NotSetUpError);
   await assert.rejects(subscribe(nc, { durable: "late" }, async () => {}), NotSetUpError);
   await assert.rejects(new Publisher(nc, { source: "/acme/shop", attempts: 2 }).publish(send("late")), NotSetUpError);
 
