@@ -42,7 +42,7 @@ export interface Attribute {
 export interface Policy {
   /** AhaChat: passed on as it is */
   message_tag?: string;
-  /** CareSoft: `consultation`, `transaction` or `promotion`; what `precheck` asks about */
+  /** CareSoft: `consultation`, `transaction` or `promotion`; what `precheck` asks about. Promotions wait in the account's quiet hours */
   expect_kind?: string;
   /** `none` (default), or CareSoft's `user_status`: ask whether the recipient can be sent to, before sending */
   precheck?: string;
