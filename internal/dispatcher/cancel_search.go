@@ -75,7 +75,7 @@ func (s *search) decide(c *cancel, late string) {
 // any moment: its cancel waits until that is over.
 func (s *search) begun() {
 	l, wanted := s.l, s.wanted()
-	var done = make(map[*cancel]bool)
+	done := make(map[*cancel]bool)
 	l.mu.Lock()
 	for _, e := range l.open {
 		for _, c := range wanted[keyOf(e.msg)] {
