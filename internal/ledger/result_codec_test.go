@@ -45,8 +45,8 @@ func fill(rng *rand.Rand, v reflect.Value, likely float64) {
 	}
 	switch v.Kind() {
 	case reflect.Struct:
-		for i := range v.NumField() {
-			fill(rng, v.Field(i), likely)
+		for _, field := range v.Fields() {
+			fill(rng, field, likely)
 		}
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
