@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -125,5 +127,13 @@ func TestMan(t *testing.T) {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("the page does not have %q:\n%s", want, page)
 		}
+	}
+}
+
+func TestVersion_json(t *testing.T) {
+	code, stdout, stderr := tram(t, "", "version", "--json")
+	var v struct{ Version, Go string }
+	if err := json.Unmarshal([]byte(stdout), &v); err != nil || code != 0 || v.Version == "" || v.Go != runtime.Version() {
+		t.Errorf("got %d, %q, %q: %v", code, stdout, stderr, err)
 	}
 }

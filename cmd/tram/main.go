@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -123,16 +124,25 @@ func exitCode(err error) int {
 }
 
 func versionCommand() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version",
-		Example: `  tram version`,
+		Example: `  tram version --json`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asJSON {
+				return newPrinter(cmd.OutOrStdout(), true).line(struct {
+					Version string `json:"version"`
+					Go      string `json:"go"`
+				}{wiring.Version(), runtime.Version()})
+			}
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "tram", wiring.Version())
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
 }
 
 func configCommand() *cobra.Command {
