@@ -235,7 +235,7 @@ func (r *rig) leaks() map[string]string {
 		}
 	}
 	// What people have decided, or put off, nobody has here.
-	maybeEmpty := []string{broker.Dead, broker.Later, "KV_" + broker.DecisionsBucket, "KV_" + broker.JobsBucket, broker.ControlStream}
+	maybeEmpty := []string{broker.Dead, broker.Later, "KV_" + broker.DecisionsBucket, "KV_" + broker.JobsBucket, "KV_" + broker.SchedulesBucket, broker.ControlStream}
 	seen := 0
 	streams := r.JS.ListStreams(r.t.Context())
 	for info := range streams.Info() {
@@ -246,8 +246,8 @@ func (r *rig) leaks() map[string]string {
 		r.scan(info, look)
 	}
 	r.must(streams.Err())
-	if seen != 12 {
-		r.t.Errorf("searched %d streams, want six and six buckets", seen)
+	if seen != 13 {
+		r.t.Errorf("searched %d streams, want six and seven buckets", seen)
 	}
 	look("the logs", r.logs.bytes())
 	return found
