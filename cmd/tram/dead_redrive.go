@@ -78,6 +78,7 @@ func (f *redriveFlags) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer c.close()
+	goLast()
 	ctx := cmd.Context()
 	switch {
 	case f.resume != "":

@@ -34,12 +34,28 @@ type Reader struct {
 	js  jetstream.JetStream
 	nc  *nats.Conn
 	api string // prefix of the JetStream API, with its final dot
+
+	max  int           // messages that Replay asks for at once
+	rest time.Duration // between two reads, in times that the one before took
 }
 
 // NewReader returns a reader of the streams that js sees.
 func NewReader(js jetstream.JetStream) *Reader {
-	return &Reader{js: js, nc: js.Conn(), api: apiPrefix(js.Options())}
+	return &Reader{js: js, nc: js.Conn(), api: apiPrefix(js.Options()), max: maxBatch}
 }
+
+// Gently returns a reader whose Replay asks for a few messages at a time and rests
+// in between, so that others hardly notice it.
+func (r *Reader) Gently() *Reader {
+	gentle := *r
+	gentle.max, gentle.rest = gentleBatch, gentleRest
+	return &gentle
+}
+
+const (
+	gentleBatch = 128
+	gentleRest  = 2 // times as long as the read before took
+)
 
 func apiPrefix(o jetstream.JetStreamOptions) string {
 	switch {
@@ -152,10 +168,12 @@ func (r *Reader) ReplayTo(ctx context.Context, stream, filter string, from, end 
 // is by now.
 func (r *Reader) replay(ctx context.Context, stream, filter string, from, end uint64, left func(uint64) (uint64, error), fn func(*Stored) error) (err error) {
 	for from = max(from, 1); from <= end; {
-		msgs, _, err := r.NextBySubject(ctx, stream, filter, from, maxBatch)
+		begun := time.Now()
+		msgs, _, err := r.NextBySubject(ctx, stream, filter, from, r.max)
 		if err != nil {
 			return err
 		}
+		took := time.Since(begun)
 		for _, m := range msgs {
 			if m.Seq > end {
 				return nil
@@ -165,17 +183,21 @@ func (r *Reader) replay(ctx context.Context, stream, filter string, from, end ui
 			}
 			from = m.Seq + 1
 		}
-		if len(msgs) > 0 {
-			continue
+		wait := r.rest * took
+		if len(msgs) == 0 {
+			// Either the replica is behind, or what is left has aged out since.
+			if end, err = left(end); err != nil {
+				return err
+			}
+			wait = lagWait
 		}
-		// Either the replica is behind, or what is left has aged out since.
-		if end, err = left(end); err != nil {
-			return err
+		if wait == 0 {
+			continue
 		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("replay %s: %w", stream, context.Cause(ctx))
-		case <-time.After(lagWait):
+		case <-time.After(wait):
 		}
 	}
 	return nil

@@ -62,6 +62,13 @@ func Open(ctx context.Context, js jetstream.JetStream) (*Box, error) {
 	return b, nil
 }
 
+// gently returns a box that reads so that live traffic hardly notices it.
+func (b *Box) gently() *Box {
+	gentle := *b
+	gentle.read = b.read.Gently()
+	return &gentle
+}
+
 // Newest returns the number of the newest letter that ever was.
 func (b *Box) Newest(ctx context.Context) (uint64, error) { return b.lastSeq(ctx, broker.Dead) }
 

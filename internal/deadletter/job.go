@@ -109,7 +109,7 @@ func (b *Box) Plan(ctx context.Context, j *Job) (*Plan, error) {
 	seed := maphash.MakeSeed()
 	recipients, accounts := map[uint64]bool{}, map[[2]string]bool{}
 	c, now := b.checker(j), time.Now()
-	err := b.Each(ctx, &j.Filter, j.upTo(), func(l *Letter) error {
+	err := b.gently().Each(ctx, &j.Filter, j.upTo(), func(l *Letter) error {
 		p.Letters++
 		if err := c.check(ctx, l); err != nil {
 			if r, ok := errors.AsType[*RefusedError](err); ok {

@@ -37,7 +37,7 @@ const (
 	// Letters are decided about, and removed, so many at once: the broker then
 	// does for all of them what it would do for each. Their requests go out one by
 	// one, evenly, because a burst of them would be felt.
-	bunchTime = 50 * time.Millisecond // worth of letters, at the rate of the job
+	bunchTime = 5 * time.Millisecond // worth of letters, at the rate of the job
 	maxBunch  = 64
 	atOnce    = 2 // bunches under way: one is decided about while another is published
 
@@ -73,7 +73,7 @@ func (b *Box) Redrive(ctx context.Context, j *Job, tell func(Told)) error {
 		g.Go(func() error { return r.work(gctx, letters, after) })
 		return nil
 	}
-	err := b.Each(gctx, &j.Filter, j.upTo(), func(l *Letter) error {
+	err := b.gently().Each(gctx, &j.Filter, j.upTo(), func(l *Letter) error {
 		err := r.check.check(gctx, l)
 		if refused, ok := errors.AsType[*RefusedError](err); ok {
 			r.tell(Told{Letter: l, As: AsRefused, Why: refused.Why})
