@@ -48,6 +48,7 @@ type search struct {
 	left    []*cancel // not found yet
 	again   []*cancel
 	backlog [3]backlog
+	past    map[uint64]*past // of what waits in it, as owners before us left it
 
 	mu      sync.Mutex
 	decided []answer
@@ -102,6 +103,7 @@ func (s *search) begun() {
 			s.backlog[i].items = slices.Clone(q.items)
 		}
 	}
+	s.past = l.p.unmetBySeq()
 	l.mu.Unlock()
 	s.left = slices.DeleteFunc(s.left, func(c *cancel) bool { return done[c] })
 }
@@ -119,18 +121,18 @@ func (s *search) wanted() map[requestKey][]*cancel {
 // begins it finds the void.
 func (s *search) waiting(upTo uint64) {
 	wanted, found := s.wanted(), make(map[*cancel]bool)
-	see := func(m *broker.Stored) {
-		if isCancel(m.Subject) {
-			return
-		}
-		for _, c := range wanted[keyOf(m)] {
-			if origin(m) < c.msg.Seq && !found[c] {
-				found[c] = true
-				s.decide(c, "")
+	for class, b := range s.backlog {
+		see := func(m *broker.Stored) {
+			if isCancel(m.Subject) {
+				return
+			}
+			for _, c := range wanted[keyOf(m)] {
+				if late, waits := s.fate(m, class); waits && origin(m) < c.msg.Seq && !found[c] {
+					found[c] = true
+					s.decide(c, late)
+				}
 			}
 		}
-	}
-	for class, b := range s.backlog {
 		if len(found) == len(s.left) {
 			break
 		}
@@ -151,6 +153,27 @@ func (s *search) waiting(upTo uint64) {
 		}
 	}
 	s.left = slices.DeleteFunc(s.left, func(c *cancel) bool { return found[c] })
+}
+
+// fate says why a request that this owner has not begun comes too late to be taken
+// back: an owner before may have called it, or ended it. It reports false for one
+// that does not wait here any more, but in LATER.
+func (s *search) fate(m *broker.Stored, class int) (late string, waits bool) {
+	h := s.past[m.Seq]
+	switch {
+	case h == nil:
+		return "", true
+	case h.ended() && h.Last.Planned:
+		return "", false
+	case h.ended():
+		return endedLate(h.Last.State), true
+	}
+	e := newEntry(m, class)
+	h.restore(e, 0, s.l.p.clock)
+	if !e.cancellable() {
+		return lateCalled, true
+	}
+	return "", true
 }
 
 // scan calls see for what the stream has of a class before upTo, until it returns

@@ -155,6 +155,13 @@ func (p *partition) unmet() []*past {
 	return slices.SortedFunc(maps.Values(p.past), func(a, b *past) int { return cmp.Compare(a.Seq, b.Seq) })
 }
 
+// unmetBySeq returns the same by the sequences of the requests.
+func (p *partition) unmetBySeq() map[uint64]*past {
+	p.pastMu.Lock()
+	defer p.pastMu.Unlock()
+	return maps.Clone(p.past)
+}
+
 // forget lets go of an idle lane of an account that does not exist: anybody
 // can make up names.
 func (p *partition) forget(l *lane) {
