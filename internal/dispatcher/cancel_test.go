@@ -470,3 +470,50 @@ func (r *rig) sendBody() []byte {
 	}
 	return m.Data
 }
+
+// An owner dies in the middle of calls. Its successor answers the cancels of what
+// it had begun before it meets those requests itself: what may have been called
+// is not taken back.
+func TestCancelOfWhatAnOwnerBeforeHasCalled(t *testing.T) {
+	r := newRig(t)
+	hold := make(chan struct{})
+	r.desk.hold = hold
+	var seqs []uint64
+	defer r.cutOff(nil, func() bool { return len(r.desk.made()) >= startConcurrency }, func() {
+		for i := range 20 {
+			seqs = append(seqs, r.send("shop", events.Normal, fmt.Sprint("k", i), nil))
+		}
+	})()
+	defer close(hold)
+	called := len(r.desk.made())
+	r.desk.mu.Lock()
+	r.desk.hold = nil
+	r.desk.mu.Unlock()
+	r.control("shop", true, "An", "a test") // so that the cancels come before the rest is called
+	var cancels []uint64
+	for i := range seqs {
+		cancels = append(cancels, r.cancel("shop", fmt.Sprint("k", i)))
+	}
+	r.start(nil)
+	var late, taken []uint64
+	for i, seq := range cancels {
+		switch said := r.ends(seq)[0]; said.State {
+		case events.StateFailed:
+			late = append(late, seqs[i])
+		case events.StateDone:
+			taken = append(taken, seqs[i])
+		default:
+			t.Errorf("cancel %d is answered with %s", i, said.State)
+		}
+	}
+	if len(late) != called {
+		t.Errorf("%d cancels came too late, want one for each of the %d calls", len(late), called)
+	}
+	r.control("shop", false, "An", "")
+	for _, seq := range late {
+		r.one(seq, events.StateUnknown, ReasonWorkerDied)
+	}
+	for _, seq := range taken {
+		r.one(seq, events.StateCancelled, ReasonTakenBack)
+	}
+}
