@@ -517,3 +517,25 @@ func TestCancelOfWhatAnOwnerBeforeHasCalled(t *testing.T) {
 		r.one(seq, events.StateCancelled, ReasonTakenBack)
 	}
 }
+
+// An owner dies when it has stored that a request is about to end as taken back.
+// That was no call, so there is no doubt.
+func TestWhatWasAboutToEndAsTakenBackDoes(t *testing.T) {
+	r := newRig(t)
+	taken, called := r.send("shop", events.Normal, "taken", nil), r.send("shop", events.Normal, "called", nil)
+	data, err := ledger.EncodeIntents(&ledger.IntentGroup{Owner: "dead", Calls: []ledger.Intent{{Seq: taken, Call: 1, Void: true}, {Seq: called, Call: 1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.b.JS.Publish(t.Context(), broker.IntentSubject(broker.Partition("fake", "shop", r.partitions)), data); err != nil {
+		t.Fatal(err)
+	}
+	first, second := r.cancel("shop", "taken"), r.cancel("shop", "called")
+	r.start(nil)
+	r.one(first, events.StateDone, ReasonTakenBack)
+	r.one(second, events.StateFailed, ReasonTooLate)
+	if end := r.one(taken, events.StateCancelled, ReasonTakenBack); end.Call != 1 {
+		t.Errorf("it ended with call %d, want the one that its intent has", end.Call)
+	}
+	r.one(called, events.StateUnknown, ReasonWorkerDied)
+}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/ledger"
 	"github.com/tramhq/tram/pkg/events"
 )
 
@@ -163,7 +164,7 @@ func (x *execution) voided() bool {
 			return true
 		}
 	}
-	if x.commit() {
+	if x.intend(ledger.Intent{Void: true}) {
 		x.end(events.StateCancelled, events.Why{Reason: ReasonTakenBack, Detail: "a cancel took the request back before it was called"}, "")
 	}
 	return true

@@ -218,9 +218,14 @@ func (x *execution) resolveDoubt(call *channels.Call) bool {
 }
 
 // commit stores the intent of the next call.
-func (x *execution) commit() bool {
+func (x *execution) commit() bool { return x.intend(ledger.Intent{}) }
+
+// intend stores in, which is about the next call of the request, or what comes in
+// its place.
+func (x *execution) intend(in ledger.Intent) bool {
 	x.e.calls++
-	if err := x.p.intents.commit(ledger.Intent{Seq: x.e.msg.Seq, Call: x.e.calls}); err != nil {
+	in.Seq, in.Call = x.e.msg.Seq, x.e.calls
+	if err := x.p.intents.commit(in); err != nil {
 		x.lost = true
 		x.p.fail(err)
 		return false

@@ -183,10 +183,7 @@ func (x *execution) putOff(until time.Time) bool {
 	if err != nil {
 		return false
 	}
-	e.calls++
-	if err := x.p.intents.commit(ledger.Intent{Seq: e.msg.Seq, Call: e.calls, Plan: true}); err != nil {
-		x.lost = true
-		x.p.fail(err)
+	if !x.intend(ledger.Intent{Plan: true}) {
 		return true
 	}
 	e.planning = true

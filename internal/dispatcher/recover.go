@@ -28,6 +28,7 @@ type past struct {
 	Last     *ledger.Result `msgpack:"l,omitempty"`  // of the newest call that has one, as far as adopt needs it
 	LastSeq  uint64         `msgpack:"ls,omitempty"` // of Last in RESULTS
 	Plan     bool           `msgpack:"p,omitempty"`  // the newest intent was no call, but to put it off
+	Void     bool           `msgpack:"v,omitempty"`  // the newest intent was no call, but to end it as taken back
 	Touched  bool           `msgpack:"a,omitempty"`  // a call may have been carried out, though nobody knows
 }
 
@@ -45,7 +46,10 @@ func (h *past) restore(e *entry, patience time.Duration, c clock) {
 		e.adopt(h.Last, c)
 		e.prev = h.LastSeq
 	}
+	calls := h.Calls
 	switch undecided := h.inDoubt() && h.Calls > 0 && h.Calls >= e.calls; {
+	case undecided && h.Void: // it is taken back all the same, under the same number
+		calls--
 	case undecided && h.Plan:
 		e.planning = true
 	case undecided:
@@ -54,7 +58,7 @@ func (h *past) restore(e *entry, patience time.Duration, c clock) {
 		e.doubt = true
 		e.retryAt = c.local(h.CalledMS).Add(patience)
 	}
-	e.calls = max(e.calls, h.Calls)
+	e.calls = max(e.calls, calls)
 	e.touched = e.touched || h.Touched
 }
 
@@ -121,7 +125,7 @@ func (p *partition) readIntents(ctx context.Context, after uint64) error {
 			}
 			h := p.pastOf(in.Seq)
 			if in.Call > h.Calls {
-				h.Calls, h.CalledMS, h.Plan = in.Call, m.Time.UnixMilli(), in.Plan
+				h.Calls, h.CalledMS, h.Plan, h.Void = in.Call, m.Time.UnixMilli(), in.Plan, in.Void
 			}
 		}
 		return nil

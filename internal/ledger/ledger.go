@@ -29,6 +29,10 @@ type Intent struct {
 	// Plan says that no call is about to start after all: the request is about to
 	// be put off, into LATER.
 	Plan bool `msgpack:"p,omitempty"`
+
+	// Void says that no call is about to start: the request was taken back, and is
+	// about to end.
+	Void bool `msgpack:"v,omitempty"`
 }
 
 // A Result is what became of one call, or of a request that needed none. It
