@@ -530,10 +530,12 @@ func TestWhatWasAboutToEndAsTakenBackDoes(t *testing.T) {
 	if _, err := r.b.JS.Publish(t.Context(), broker.IntentSubject(broker.Partition("fake", "shop", r.partitions)), data); err != nil {
 		t.Fatal(err)
 	}
+	r.control("shop", true, "An", "a test") // so that the cancels come first, as they did
 	first, second := r.cancel("shop", "taken"), r.cancel("shop", "called")
 	r.start(nil)
 	r.one(first, events.StateDone, ReasonTakenBack)
 	r.one(second, events.StateFailed, ReasonTooLate)
+	r.control("shop", false, "An", "")
 	if end := r.one(taken, events.StateCancelled, ReasonTakenBack); end.Call != 1 {
 		t.Errorf("it ended with call %d, want the one that its intent has", end.Call)
 	}
