@@ -48,7 +48,7 @@ func (l *lane) state(now time.Time) (ledger.Lane, bool) {
 	}
 	s := ledger.Lane{
 		Provider: l.key.provider, Account: l.key.account, Partition: l.p.n, Owner: l.p.d.owner.ID(),
-		InFlight: l.busy, Open: len(l.open),
+		InFlight: l.calling, Open: len(l.open),
 	}
 	for i := range l.queues {
 		q := &l.queues[i]
@@ -67,7 +67,7 @@ func (l *lane) state(now time.Time) (ledger.Lane, bool) {
 	case l.standing != nil && l.standing.State == c.state:
 		s.SinceMS = l.p.clock.local(l.standing.SinceMS).UnixMilli()
 	}
-	if s.State == events.LaneWorking && s.InFlight == 0 && l.restLocked() {
+	if s.State == events.LaneWorking && l.busy == 0 && l.restLocked() {
 		s.State = ledger.LaneIdle
 	}
 	return s, true

@@ -24,7 +24,7 @@ type Lane struct {
 	SinceMS   int64            `json:"since_ms,omitempty"` // in this state; 0: for as long as the lane is here
 	UntilMS   int64            `json:"until_ms,omitempty"` // not called before; 0: nobody knows
 
-	InFlight       int     `json:"in_flight"`       // requests being executed
+	InFlight       int     `json:"in_flight"`       // calls under way or about to start
 	Concurrency    int     `json:"concurrency"`     // how many may be at the moment
 	MaxConcurrency int     `json:"max_concurrency"` // and at most, as configured
 	Open           int     `json:"open"`            // requests begun and not ended, those in flight included
