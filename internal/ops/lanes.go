@@ -29,7 +29,7 @@ func newLanes(d Dispatcher) *lanes {
 		inFlightMax: desc("tram_dispatcher_in_flight_limit", "Requests that may be executed at once, dispatcher.max_in_flight."),
 		state: of("tram_lane_state", "1 for the state an account is in: idle, working, paused, credential_refused, "+
 			"breaker_open, breaker_probing, silenced. Its other states are not there.", "state"),
-		calls:       of("tram_lane_in_flight", "Requests of the account being executed."),
+		calls:       of("tram_lane_in_flight", "Calls of the account under way or about to start."),
 		concurrency: of("tram_lane_concurrency", "Calls at once that the account's provider is good for at the moment."),
 		open:        of("tram_lane_open_requests", "Requests begun and not ended: being executed, or waiting for another try."),
 		queued:      of("tram_lane_queued_requests", "Requests read and not begun.", "class"),
