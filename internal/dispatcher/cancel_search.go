@@ -84,7 +84,7 @@ func (s *search) begun() {
 				continue
 			}
 			switch done[c] = true; {
-			case e.executing:
+			case e.executing || e.doubt: // or somebody may still tell that there was no call
 				e.voidBy(c.msg.Seq)
 				e.cancels = append(e.cancels, c)
 			case !e.cancellable():
@@ -127,7 +127,14 @@ func (s *search) waiting(upTo uint64) {
 				return
 			}
 			for _, c := range wanted[keyOf(m)] {
-				if late, waits := s.fate(m, class); waits && origin(m) < c.msg.Seq && !found[c] {
+				if origin(m) >= c.msg.Seq || found[c] {
+					continue
+				}
+				switch late, waits, err := s.fate(m, class); {
+				case err != nil:
+					found[c] = true
+					s.again = append(s.again, c)
+				case waits:
 					found[c] = true
 					s.decide(c, late)
 				}
@@ -147,8 +154,8 @@ func (s *search) waiting(upTo uint64) {
 			return len(found) < len(s.left)
 		}); err != nil {
 			s.l.cancelFailed(err)
-			s.again, s.left = s.left, nil
-			s.again = slices.DeleteFunc(s.again, func(c *cancel) bool { return found[c] })
+			s.again = append(s.again, slices.DeleteFunc(s.left, func(c *cancel) bool { return found[c] })...)
+			s.left = nil
 			return
 		}
 	}
@@ -157,23 +164,27 @@ func (s *search) waiting(upTo uint64) {
 
 // fate says why a request that this owner has not begun comes too late to be taken
 // back: an owner before may have called it, or ended it. It reports false for one
-// that does not wait here any more, but in LATER.
-func (s *search) fate(m *broker.Stored, class int) (late string, waits bool) {
+// that does not wait here any more, but in LATER, and [errMoving] for one of which
+// nobody knows yet whether it was called.
+func (s *search) fate(m *broker.Stored, class int) (late string, waits bool, err error) {
 	h := s.past[m.Seq]
 	switch {
 	case h == nil:
-		return "", true
+		return "", true, nil
 	case h.ended() && h.Last.Planned:
-		return "", false
+		return "", false, nil
 	case h.ended():
-		return endedLate(h.Last.State), true
+		return endedLate(h.Last.State), true, nil
 	}
 	e := newEntry(m, class)
 	h.restore(e, 0, s.l.p.clock)
-	if !e.cancellable() {
-		return lateCalled, true
+	switch {
+	case e.doubt:
+		return "", true, errMoving
+	case !e.cancellable():
+		return lateCalled, true, nil
 	}
-	return "", true
+	return "", true, nil
 }
 
 // scan calls see for what the stream has of a class before upTo, until it returns

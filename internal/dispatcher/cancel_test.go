@@ -495,26 +495,31 @@ func TestCancelOfWhatAnOwnerBeforeHasCalled(t *testing.T) {
 		cancels = append(cancels, r.cancel("shop", fmt.Sprint("k", i)))
 	}
 	r.start(nil)
-	var late, taken []uint64
+	r.eventually(20*time.Second, func() string {
+		all, answered := r.results(), 0
+		for _, seq := range cancels {
+			answered += len(final(all[seq]))
+		}
+		if want := len(cancels) - called; answered < want {
+			return fmt.Sprintf("%d cancels are answered, want %d", answered, want)
+		}
+		return ""
+	})
+	r.control("shop", false, "An", "")
+	late := 0
 	for i, seq := range cancels {
 		switch said := r.ends(seq)[0]; said.State {
 		case events.StateFailed:
-			late = append(late, seqs[i])
+			late++
+			r.one(seqs[i], events.StateUnknown, ReasonWorkerDied)
 		case events.StateDone:
-			taken = append(taken, seqs[i])
+			r.one(seqs[i], events.StateCancelled, ReasonTakenBack)
 		default:
 			t.Errorf("cancel %d is answered with %s", i, said.State)
 		}
 	}
-	if len(late) != called {
-		t.Errorf("%d cancels came too late, want one for each of the %d calls", len(late), called)
-	}
-	r.control("shop", false, "An", "")
-	for _, seq := range late {
-		r.one(seq, events.StateUnknown, ReasonWorkerDied)
-	}
-	for _, seq := range taken {
-		r.one(seq, events.StateCancelled, ReasonTakenBack)
+	if late != called {
+		t.Errorf("%d cancels came too late, want one for each of the %d calls", late, called)
 	}
 }
 
@@ -534,8 +539,8 @@ func TestWhatWasAboutToEndAsTakenBackDoes(t *testing.T) {
 	first, second := r.cancel("shop", "taken"), r.cancel("shop", "called")
 	r.start(nil)
 	r.one(first, events.StateDone, ReasonTakenBack)
-	r.one(second, events.StateFailed, ReasonTooLate)
 	r.control("shop", false, "An", "")
+	r.one(second, events.StateFailed, ReasonTooLate)
 	if end := r.one(taken, events.StateCancelled, ReasonTakenBack); end.Call != 1 {
 		t.Errorf("it ended with call %d, want the one that its intent has", end.Call)
 	}
