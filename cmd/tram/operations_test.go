@@ -16,7 +16,7 @@ import (
 	"github.com/tramhq/tram/internal/broker"
 )
 
-const operationsPage = "../../docs/operations.md"
+const operationsPage = "../../docs/provider-operations.md"
 
 // An operation is one of the twenty-two of the providers' documents.
 type operation struct {
@@ -55,7 +55,7 @@ var operations = []operation{
 // aCommand is an operation's id in a comment and the command below it.
 var aCommand = regexp.MustCompile(`(?m)^# ([A-Z]\d+): .*\n((?:.*\\\n)*.+)\n`)
 
-// TestOperations_commands runs the commands of docs/operations.md, and those of
+// TestOperations_commands runs the commands of docs/provider-operations.md, and those of
 // the providers' pages, as a reader would: in a shell, against a `tram up`.
 func TestOperations_commands(t *testing.T) {
 	page, err := os.ReadFile(operationsPage)

@@ -18,7 +18,7 @@ import (
 	"github.com/tramhq/tram/pkg/events"
 )
 
-var update = flag.Bool("update", false, "write the table of docs/operating.md")
+var update = flag.Bool("update", false, "write the table of docs/operations.md")
 
 // still is a dispatcher in which nothing moves.
 type still struct{}
@@ -101,10 +101,10 @@ tram_dispatcher_calls_total{account="hotline",class="ok",provider="caresoft"} 1
 `, "tram_dispatcher_calls_total")
 }
 
-// TestDocs_metrics holds the table in docs/operating.md against the metrics.
+// TestDocs_metrics holds the table in docs/operations.md against the metrics.
 // With -update it writes it.
 func TestDocs_metrics(t *testing.T) {
-	const file, head, foot = "../../docs/operating.md", "| metric | type | labels | meaning |\n| --- | --- | --- | --- |\n", "\n"
+	const file, head, foot = "../../docs/operations.md", "| metric | type | labels | meaning |\n| --- | --- | --- | --- |\n", "\n"
 	m, _ := used()
 	families, err := m.registry.Gather()
 	if err != nil {
