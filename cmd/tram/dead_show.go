@@ -13,6 +13,7 @@ import (
 
 	"github.com/tramhq/tram/internal/deadletter"
 	"github.com/tramhq/tram/internal/ledger"
+	"github.com/tramhq/tram/internal/mask"
 	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
 )
@@ -73,7 +74,7 @@ type shownLetter struct {
 	reveal bool
 }
 
-func (s shownLetter) words(text string) string { return s.Words(text, s.reveal) }
+func (s shownLetter) words(text string) string { return mask.Words(s.Event, text, s.reveal) }
 
 func (s shownLetter) print(w io.Writer) error {
 	var b strings.Builder
@@ -135,7 +136,7 @@ func (s shownLetter) print(w io.Writer) error {
 
 // body prints what was asked for.
 func (s shownLetter) body(b *strings.Builder) {
-	text := s.Body(s.reveal)
+	text := mask.Request(s.Event, s.reveal)
 	if text == nil || string(text) == "null" {
 		fmt.Fprintf(b, "asked for: unreadable, %d bytes\n", len(s.Request.Data))
 		return
@@ -256,5 +257,5 @@ func (s shownLetter) json() any {
 		Missing   string          `json:"missing,omitempty"`
 		Answer    string          `json:"answer,omitempty"`
 		Stack     string          `json:"stack,omitempty"`
-	}{list(s.Letter), why, e.What, e.Do, s.Body(s.reveal), attempts, s.Missing, answer, s.Stack}
+	}{list(s.Letter), why, e.What, e.Do, mask.Request(s.Event, s.reveal), attempts, s.Missing, answer, s.Stack}
 }

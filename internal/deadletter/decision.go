@@ -93,7 +93,14 @@ func (b *Box) decide(ctx context.Context, l *Letter, d Decision) (held Decision,
 
 // decided returns the decision about l, or nil.
 func (b *Box) decided(ctx context.Context, l *Letter) (*Decision, error) {
-	m, err := b.read.Last(ctx, "KV_"+broker.DecisionsBucket, decisionsPrefix+l.key())
+	return b.Decision(ctx, l.Seq, l.Request.TimeMS)
+}
+
+// Decision returns what was decided about the letter of a request, named by its
+// place in REQUESTS and when it was stored there, or nil. It is there longer than
+// the letter.
+func (b *Box) Decision(ctx context.Context, seq uint64, publishedMS int64) (*Decision, error) {
+	m, err := b.read.Last(ctx, "KV_"+broker.DecisionsBucket, decisionsPrefix+requestKey(seq, publishedMS))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, nil
 	}

@@ -63,7 +63,11 @@ func (l *Letter) RequestID() string {
 
 // key names the letter's request among decisions. The time tells requests apart
 // that had the same place in streams that were made anew.
-func (l *Letter) key() string { return fmt.Sprintf("request.%d-%d", l.Seq, l.Request.TimeMS) }
+func (l *Letter) key() string { return requestKey(l.Seq, l.Request.TimeMS) }
+
+func requestKey(seq uint64, publishedMS int64) string {
+	return fmt.Sprintf("request.%d-%d", seq, publishedMS)
+}
 
 // A Filter chooses letters. What is empty chooses all.
 type Filter struct {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/ledger"
-	"github.com/tramhq/tram/pkg/events"
 )
 
 func TestFilter(t *testing.T) {
@@ -61,7 +60,7 @@ func TestWhateverIsInTheStreamIsALetter(t *testing.T) {
 		t.Fatal(err)
 	}
 	l, err := r.box.Get(t.Context(), 1)
-	if err != nil || l.Why.Reason != ReasonUnreadableLetter || l.Group != ledger.DeadRefused || l.RequestID() != "" || l.Body(true) != nil {
+	if err != nil || l.Why.Reason != ReasonUnreadableLetter || l.Group != ledger.DeadRefused || l.RequestID() != "" {
 		t.Errorf("got %+v, %v", l, err)
 	}
 	if told := r.redrive(r.job(nil))[1]; told.As != AsRefused || told.Why != whyMalformed {
@@ -69,31 +68,6 @@ func TestWhateverIsInTheStreamIsALetter(t *testing.T) {
 	}
 	if kept, err := r.box.Drop(t.Context(), l); err != nil || kept != nil || r.letters() != nil {
 		t.Errorf("dropped: %v, %v", kept, err)
-	}
-}
-
-func TestBodyHidesPersons(t *testing.T) {
-	req := send(1)
-	req.Send.Recipient.Value, req.Send.Content.Text = "0900000001", "Mã OTP: 123456"
-	req.Send.Attributes = []events.Attribute{{Name: "vip", Value: "Nguyễn Văn An"}}
-	req.Send.Metadata = map[string]string{"name": "Nguyễn Văn An"}
-	l := &Letter{Event: req}
-	if got := string(l.Body(true)); !strings.Contains(got, "0900000001") || !strings.Contains(got, "123456") {
-		t.Errorf("revealed: %s", got)
-	}
-	got := string(l.Body(false))
-	for _, secret := range []string{"0900000001", "123456", "OTP", "Nguyễn"} {
-		if strings.Contains(got, secret) {
-			t.Errorf("%q is told: %s", secret, got)
-		}
-	}
-	for _, want := range []string{`"value":"09******01"`, `"text":"(14 characters)"`, `"kind":"phone"`, `"name":"vip"`, `"correlation_id":"c-1"`} {
-		if !strings.Contains(got, want) {
-			t.Errorf("%q is not told: %s", want, got)
-		}
-	}
-	if got := l.Words("0900000001 has blocked you", false); got != "09******01 has blocked you" {
-		t.Errorf("words: %q", got)
 	}
 }
 

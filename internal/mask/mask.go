@@ -1,7 +1,9 @@
 // Package mask makes personal data in the relay's records unreadable: who a
-// message goes to, what it says, what a provider tells about people. A record
-// keeps its form and a text keeps its shape, so that what reads the one can
-// read the other.
+// message goes to, what it says, what a provider tells about people.
+//
+// A [Masker] is for programs: a record keeps its form and a text its shape, so
+// that what reads the one can read the other. [Request] and [Words] are for
+// people, who are to see what a request is and not whom it is about.
 //
 // Whatever is not known to be harmless is masked: a field that is added one day
 // is hidden until somebody has thought about it.
