@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -25,6 +26,8 @@ type schedules struct {
 
 	book schedule.Book
 	all  map[string]*scheduled // by name
+
+	skipped, refused atomic.Uint64 // runs that were left out, see Figures
 }
 
 // scheduled is one schedule as this dispatcher works it.

@@ -55,7 +55,11 @@ func (s *schedules) fire(p *partition, e *scheduled) error {
 	if open {
 		progress.Skipped++
 		s.log.Info("schedule skipped: its last run has not ended", "schedule", e.Name, "provider", e.key.provider, "account", e.key.account)
-		return s.store.Record(ctx, e.Entry, progress)
+		if err := s.store.Record(ctx, e.Entry, progress); err != nil {
+			return err
+		}
+		s.skipped.Add(1)
+		return nil
 	}
 	lane := broker.LaneFilter(p.n, e.key.provider, e.key.account, request.Class)
 	after, err := s.newest(ctx, lane)
@@ -152,6 +156,7 @@ func (s *schedules) settle(p *partition, e *scheduled, err error) {
 		e.told = ""
 		s.outage.Worked()
 	case isRefused: // there is another time
+		s.refused.Add(1)
 		s.tell(e, refused.error)
 		e.next = e.times.Next(p.clock.passed(s.now()))
 	case errors.Is(err, errUnread):

@@ -50,12 +50,16 @@ func (l *lane) state(now time.Time) (ledger.Lane, bool) {
 		Provider: l.key.provider, Account: l.key.account, Partition: l.p.n, Owner: l.p.d.owner.ID(),
 		InFlight: l.calling, Open: len(l.open),
 	}
+	s.Quiet = l.p.quietClasses(l.acct.state().quiet, now)
 	for i := range l.queues {
 		q := &l.queues[i]
 		s.Queued[i], s.Behind[i], s.Head[i] = len(q.items), q.behind(), q.head
+		if m := q.peek(); m != nil && s.Quiet[events.Classes[i]] == 0 {
+			s.OldestMS[i] = l.p.clock.local(m.Time.UnixMilli()).UnixMilli()
+		}
 	}
 	l.acct.describe(&s)
-	s.Quiet = l.p.quietClasses(l.acct.state().quiet, now)
+	s.Runnable = l.runnableLocked(now)
 	c := l.acct.condition(now)
 	s.State, s.Why, s.By = c.state, c.words(), c.by
 	if !c.until.IsZero() {
@@ -77,8 +81,8 @@ func (l *lane) state(now time.Time) (ledger.Lane, bool) {
 func (a *account) describe(s *ledger.Lane) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s.MaxConcurrency = cmp.Or(a.known.Concurrency, 16)
-	s.Concurrency, s.UsagePercent = s.MaxConcurrency, a.usage
+	s.MaxConcurrency = cmp.Or(a.known.Concurrency, defaultConcurrency)
+	s.Concurrency, s.UsagePercent = a.calls.limit(), a.usage
 }
 
 // A condition is what holds an account back, or that nothing does.

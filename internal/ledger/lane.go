@@ -28,12 +28,14 @@ type Lane struct {
 	Concurrency    int     `json:"concurrency"`     // how many may be at the moment
 	MaxConcurrency int     `json:"max_concurrency"` // and at most, as configured
 	Open           int     `json:"open"`            // requests begun and not ended, those in flight included
+	Runnable       int     `json:"runnable"`        // calls that would start now if the dispatcher got round to it
 	UsagePercent   float64 `json:"usage_percent,omitempty"`
 
 	// By class, in the order of [events.Classes].
-	Queued [3]int    `json:"queued"` // read and not begun
-	Behind [3]bool   `json:"behind"` // more wait in the stream than are read
-	Head   [3]uint64 `json:"head"`   // what waits in the stream comes after this sequence
+	Queued   [3]int    `json:"queued"`    // read and not begun
+	OldestMS [3]int64  `json:"oldest_ms"` // when the oldest of these was stored; 0: there is none, or it waits for the end of quiet hours
+	Behind   [3]bool   `json:"behind"`    // more wait in the stream than are read
+	Head     [3]uint64 `json:"head"`      // what waits in the stream comes after this sequence
 
 	Quiet map[events.Class]int64 `json:"quiet_until_ms,omitempty"` // classes whose sends wait for the end of quiet hours
 }
