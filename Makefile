@@ -10,7 +10,7 @@ STATICCHECK := go tool -modfile=tools/go.mod staticcheck
 
 .PHONY: check fmt vet fix staticcheck test fuzz node clients python build up demo clean \
 	bench-check bench bench-compare bench-baseline \
-	prove-crash prove-cluster prove-malformed prove-limits prove-fairness prove-throttle prove-idle prove-handover prove-classes prove-redrive prove-poison prove-replay prove-schedule soak
+	prove-crash prove-cluster prove-malformed prove-limits prove-fairness prove-throttle prove-idle prove-handover prove-classes prove-redrive prove-poison prove-replay prove-rolling prove-schedule soak
 
 check: fmt vet fix staticcheck test bench-check fuzz node clients ## everything that must hold before a merge
 
@@ -93,6 +93,9 @@ prove-poison: # one bad request in a hundred
 
 prove-replay: # the events of a million results made again, byte for byte
 	go run ./internal/prove replay
+
+prove-rolling: # from the programs of the commit before to these and back, one process after the other; FROM=v1.2.3 for others
+	go run ./internal/prove rolling -from '$(FROM)'
 
 REPETITIONS ?= 5
 

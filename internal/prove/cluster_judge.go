@@ -159,9 +159,9 @@ func (r *clusterRun) judge(ctx context.Context, spans []span, reports *reportLoa
 }
 
 // readOutcomes notes the ends of all reports, by their ids.
-func (r *clusterRun) readOutcomes(ctx context.Context, ends map[string][]events.State) error {
+func (s *stage) readOutcomes(ctx context.Context, ends map[string][]events.State) error {
 	clear(ends)
-	return broker.NewReader(r.js).Replay(ctx, broker.Events, "tram.outcome.>", 1, func(m *broker.Stored) error {
+	return broker.NewReader(s.js).Replay(ctx, broker.Events, "tram.outcome.>", 1, func(m *broker.Stored) error {
 		e, err := events.DecodeEvent(m.Subject, m.Header, m.Data)
 		if err != nil || !e.Outcome.Final {
 			return err
@@ -181,18 +181,18 @@ type work struct {
 	told   []piece // by a final delivery; due when it was stored
 }
 
-func (r *clusterRun) readWork(ctx context.Context) (*work, error) {
+func (s *stage) readWork(ctx context.Context) (*work, error) {
 	w := &work{}
 	stored := map[string]time.Time{} // by recipient
 	byID := map[string]time.Time{}
 	var before time.Time
-	reader := broker.NewReader(r.js)
+	reader := broker.NewReader(s.js)
 	err := reader.Replay(ctx, broker.Requests, "req.*.*.*.*.send", 1, func(m *broker.Stored) error {
-		s, err := broker.ParseStored(m.Subject)
+		subject, err := broker.ParseStored(m.Subject)
 		if err != nil {
 			return err
 		}
-		req, err := events.DecodeRequest(s.Public().String(), m.Header, m.Data)
+		req, err := events.DecodeRequest(subject.Public().String(), m.Header, m.Data)
 		if err != nil {
 			return err
 		}
@@ -204,7 +204,7 @@ func (r *clusterRun) readWork(ctx context.Context) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range r.sandbox.Calls(sandbox.Filter{Outcome: sandbox.Accepted}) {
+	for _, c := range s.sandbox.Calls(sandbox.Filter{Outcome: sandbox.Accepted}) {
 		if due, first := stored[c.Recipient]; first {
 			w.called = append(w.called, piece{due, c.At})
 			delete(stored, c.Recipient)

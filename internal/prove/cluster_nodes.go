@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -133,13 +132,8 @@ func (s *stage) startCluster(ctx context.Context) error {
 func (s *stage) tramSetup(ctx context.Context) error {
 	var refusal error
 	err := until(ctx, time.Minute, "the streams", func() (bool, error) {
-		cmd := exec.CommandContext(ctx, filepath.Join(s.programs, "tram"), "setup", "--config", s.config())
-		cmd.Env = s.env
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			refusal = fmt.Errorf("tram setup: %w\n%s", err, out)
-		}
-		return err == nil, alive(s.running...)
+		refusal = s.setup(ctx)
+		return refusal == nil, alive(s.running...)
 	})
 	if err != nil {
 		return errors.Join(err, refusal)

@@ -90,8 +90,10 @@ func (b *book) noteResult(m *broker.Stored) error {
 	if err != nil {
 		return err
 	}
-	c := b.call(r.Seq, r.Call)
-	c.ended, c.again = true, r.State == events.StateDeferred
+	if r.Call > 0 { // else it was taken back before any
+		c := b.call(r.Seq, r.Call)
+		c.ended, c.again = true, r.State == events.StateDeferred
+	}
 	req, err := events.DecodeRequest(r.Request.Subject, r.Request.Header, r.Request.Data)
 	if err != nil {
 		return err

@@ -158,6 +158,16 @@ func main() {
 		run = func() (report, error) {
 			return onStage(ctx, plan.scene(*seed), func(s *stage) (report, error) { return schedule(ctx, s, plan) })
 		}
+	case "rolling":
+		var plan rollingPlan
+		flags.StringVar(&plan.From, "from", "", "revision of the old programs; without it the newest commit whose code is another than the working tree's")
+		flags.IntVar(&plan.Rounds, "rounds", 1, "of a roll back and another update, after the first update")
+		flags.DurationVar(&plan.For, "for", time.Minute, "that requests flow at least")
+		flags.DurationVar(&plan.Later, "later", 5*time.Second, "after its publication in which every seventh send is due; 0 is none")
+		flags.Float64Var(&plan.Rate, "rate", 150, "sends published per second, and a tenth as many reports and cancels")
+		run = func() (report, error) {
+			return onStage(ctx, plan.scene(*seed), func(s *stage) (report, error) { return rolling(ctx, s, plan) })
+		}
 	case "soak":
 		plan := soakPlan{Every: 15 * time.Second, Change: 10 * time.Second, Join: 20 * time.Second, Table: os.Stdout}
 		flags.DurationVar(&plan.Length, "length", 10*time.Minute, "of the soak")
@@ -178,7 +188,7 @@ func main() {
 }
 
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: prove crash|cluster|malformed|limits|fairness|throttle|idle|handover|classes|redrive|poison|replay|schedule|soak [flags]")
+	fmt.Fprintln(os.Stderr, "usage: prove crash|cluster|malformed|limits|fairness|throttle|idle|handover|classes|redrive|poison|replay|rolling|schedule|soak [flags]")
 	os.Exit(2)
 }
 

@@ -72,6 +72,13 @@ func TestEventsAreMadeAgain(t *testing.T) {
 	play(t, plan.scene(1), func(ctx context.Context, s *stage) (report, error) { return replay(ctx, s, plan) })
 }
 
+func TestAFleetIsReplacedOneByOne(t *testing.T) {
+	t.Parallel()
+	// By its own programs: building older ones is for `prove rolling`.
+	plan := rollingPlan{Same: true, For: time.Second, Later: time.Second, Rate: 100}
+	play(t, plan.scene(1), func(ctx context.Context, s *stage) (report, error) { return rolling(ctx, s, plan) })
+}
+
 func TestWhatIsDueLaterIsCalledOnceAndNeverEarly(t *testing.T) {
 	t.Parallel()
 	// How late is for `prove schedule`: here other tests have the processors.

@@ -58,6 +58,7 @@ type scene struct {
 	Lease      time.Duration // of the dispatchers. Defaults to their own default
 	MaxStore   int64         // bytes that the broker may keep. Defaults to its own default
 	Cluster    bool          // three servers and streams with three replicas, instead of a broker
+	Bare       bool          // the streams are not set up
 }
 
 // An account is one at CareSoft or AhaChat. The sandbox has no limit for it.
@@ -146,6 +147,9 @@ func newStage(ctx context.Context, c scene) (_ *stage, err error) {
 	if c.Cluster {
 		return s, s.tramSetup(ctx)
 	}
+	if c.Bare {
+		return s, nil
+	}
 	return s, broker.Setup(ctx, s.js, broker.Streams{Partitions: c.Partitions})
 }
 
@@ -188,6 +192,16 @@ accounts:
 		b.WriteString("]}\n")
 	}
 	return os.WriteFile(s.config(), []byte(b.String()), 0o600)
+}
+
+// setup runs `tram setup`.
+func (s *stage) setup(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, filepath.Join(s.programs, "tram"), "setup", "--config", s.config())
+	cmd.Env = s.env
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("tram setup: %w\n%s", err, out)
+	}
+	return nil
 }
 
 func (s *stage) config() string { return filepath.Join(s.dir, "tram.yaml") }
