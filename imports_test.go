@@ -24,7 +24,7 @@ import (
 //	internal/...                 docs, pkg/, internal/, others' modules, no provider
 //	pkg/channels/<provider>      pkg/channels, pkg/events
 //	pkg/channels/channelstest    pkg/channels, pkg/events
-//	pkg/channels                 pkg/events
+//	pkg/channels                 pkg/events, golang.org/x/net
 //	pkg/events                   nats.go, msgpack
 //	pkg/ratelimit                golang.org/x/time
 //
@@ -49,7 +49,7 @@ var table = []rule{
 	{packages: "docs"},
 	{packages: "internal/...", imports: []string{"docs", "internal/...", "pkg/channels", "pkg/channels/channelstest", "pkg/events", "pkg/ratelimit", "others"}},
 	{packages: "pkg/channels/*", imports: []string{"pkg/channels", "pkg/events"}},
-	{packages: "pkg/channels", imports: []string{"pkg/events"}},
+	{packages: "pkg/channels", imports: []string{"pkg/events", "golang.org/x/net/..."}},
 	{packages: "pkg/events", imports: []string{"github.com/nats-io/nats.go/...", "github.com/vmihailenco/msgpack/..."}},
 	{packages: "pkg/ratelimit", imports: []string{"golang.org/x/time/..."}},
 }

@@ -59,6 +59,7 @@ func (c Config) withDefaults() Config {
 type Dispatcher struct {
 	cfg       Config
 	log       *slog.Logger
+	client    *channels.Client
 	reader    *broker.Reader
 	results   *resultStore
 	intending *broker.Outage
@@ -92,7 +93,7 @@ type Dispatcher struct {
 func New(cfg Config) (*Dispatcher, error) {
 	cfg = cfg.withDefaults()
 	d := &Dispatcher{
-		cfg: cfg, log: cfg.Log, reader: broker.NewReader(cfg.JS),
+		cfg: cfg, log: cfg.Log, client: cfg.Client.WithTimeout(cfg.CallTimeout), reader: broker.NewReader(cfg.JS),
 		jumpLag: 2000, opened: make(map[int]*partition), ended: make(map[int]chan struct{}),
 		controls: controls{all: make(map[laneKey]control)}, began: time.Now(), gone: make(map[laneKey]bool),
 	}

@@ -90,9 +90,7 @@ func (p *partition) execute(l *lane, e *entry) {
 		x.notCalled("the lease of the partition is running out")
 		return
 	}
-	ctx, cancel := context.WithTimeout(failpoint.OnWrite(p.work), p.d.cfg.CallTimeout)
-	ans := p.d.cfg.Client.Do(ctx, &x.known.Account.Account, call)
-	cancel()
+	ans := p.d.client.Do(failpoint.OnWrite(p.work), &x.known.Account.Account, call)
 	failpoint.Hit(failpoint.AnswerReceived)
 	x.conclude(call, ans, x.judge(ans))
 }

@@ -71,10 +71,9 @@ func (c ClientConfig) withDefaults() ClientConfig {
 type Client struct {
 	cfg       ClientConfig
 	guard     *guard
-	transport *http.Transport
+	transport *transport
 	trip      http.RoundTripper
-	buffers   sync.Pool // *bytes.Buffer
-	scrubbers sync.Map  // Secret → *scrubber: as many as there were secrets
+	scrubbers *sync.Map // Secret → *scrubber: as many as there were secrets
 }
 
 // NewClient returns a client that c configures. It fails on a proxy that is no
@@ -85,35 +84,34 @@ func NewClient(c ClientConfig) (*Client, error) {
 		return nil, errors.New("configure client: a time or bound is below zero")
 	}
 	g := &guard{allow: c.AllowPrivate, dial: net.Dialer{Timeout: c.DialTimeout, KeepAlive: 15 * time.Second}}
-	t := &http.Transport{
-		DialContext:            g.dialContext,
-		TLSHandshakeTimeout:    c.DialTimeout,
-		MaxIdleConnsPerHost:    c.MaxIdleConnsPerHost,
-		IdleConnTimeout:        c.IdleTimeout,
-		MaxResponseHeaderBytes: maxHeader,
-		// HTTP/1.1 alone. net/http repeats any call, sends too, when an HTTP/2
-		// server resets its stream with PROTOCOL_ERROR, which says nothing
-		// about whether the call was carried out.
-		Protocols: new(http.Protocols),
+	t := &transport{
+		dialer:  dialer{guard: g, timeout: c.DialTimeout},
+		maxIdle: c.MaxIdleConnsPerHost, idleTimeout: c.IdleTimeout, idle: map[target][]*conn{},
 	}
-	t.Protocols.SetHTTP1(true)
 	if c.Proxy != "" {
 		u, err := url.Parse(c.Proxy)
 		if err != nil || u.Host == "" {
 			return nil, errors.New("configure client: the proxy is not a URL such as http://proxy:3128")
 		}
-		t.Proxy, t.DialContext = http.ProxyURL(u), g.dial.DialContext
+		t.proxy = u
 	}
-	client := &Client{cfg: c, guard: g, transport: t, trip: credentialTripper{t}}
-	client.buffers.New = func() any { return new(bytes.Buffer) }
+	client := &Client{cfg: c, guard: g, transport: t, trip: t, scrubbers: new(sync.Map)}
 	if c.Instrument != nil {
 		client.trip = c.Instrument(client.trip)
 	}
 	return client, nil
 }
 
+// WithTimeout returns a client on the same connections whose calls end within d,
+// whatever [ClientConfig.Timeout] says.
+func (c *Client) WithTimeout(d time.Duration) *Client {
+	other := *c
+	other.cfg.Timeout = d
+	return &other
+}
+
 // Close closes the connections that no call is using.
-func (c *Client) Close() { c.transport.CloseIdleConnections() }
+func (c *Client) Close() { c.transport.closeIdle() }
 
 const (
 	maxHeader  = 64 << 10 // bytes of an answer's header
@@ -123,15 +121,12 @@ const (
 // Do makes the call and returns what became of it, whatever that is. It
 // returns as soon as ctx is done.
 //
-// A call is written once. net/http would write it again by itself when the
-// method is a read or the header has an Idempotency-Key, which no limiter would
-// count; Do gives it neither. What is left is the case that not one byte was
-// written on a connection that turned out to be dead.
+// A call is written once, whatever its method and headers.
 func (c *Client) Do(ctx context.Context, a *Account, call *Call) *Answer {
 	start := time.Now()
 	ans := &Answer{StartedMS: start.UnixMilli()}
 	clean := c.scrubber(a)
-	c.roundTrip(ctx, a, call, ans)
+	c.roundTrip(ctx, start, a, call, ans)
 
 	ans.Body = clean.broken(clean.bytes(ans.Body))
 	ans.Detail = clean.text(ans.Detail)
@@ -142,15 +137,12 @@ func (c *Client) Do(ctx context.Context, a *Account, call *Call) *Answer {
 	return ans
 }
 
-func (c *Client) roundTrip(parent context.Context, a *Account, call *Call, ans *Answer) {
-	ctx := parent
-	if until, ok := parent.Deadline(); !ok || time.Until(until) > c.cfg.Timeout {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(parent, c.cfg.Timeout)
-		defer cancel()
+func (c *Client) roundTrip(ctx context.Context, start time.Time, a *Account, call *Call, ans *Answer) {
+	f := &flight{ctx: ctx, ans: ans, until: start.Add(c.cfg.Timeout), proxied: c.cfg.Proxy != ""}
+	if until, ok := ctx.Deadline(); ok && until.Before(f.until) {
+		f.until = until
 	}
-	f := &flight{parent: parent, ctx: ctx, ans: ans, proxied: c.cfg.Proxy != ""}
-	req, err := newRequest(f.trace(), a, call)
+	req, err := newRequest(ctx, f, a, call)
 	if err != nil {
 		f.set(FailCall, err.Error())
 		return
@@ -187,8 +179,8 @@ func (c *Client) roundTrip(parent context.Context, a *Account, call *Call, ans *
 // readBody reads at most one byte over the limit, so that neither a huge
 // answer nor one that unpacks to be huge is ever held in memory.
 func (c *Client) readBody(f *flight, body io.Reader) {
-	buf := c.buffers.Get().(*bytes.Buffer)
-	defer c.buffers.Put(buf)
+	buf := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(buf)
 	buf.Reset()
 	_, err := buf.ReadFrom(io.LimitReader(body, int64(c.cfg.MaxBody)+1))
 	switch {

@@ -451,7 +451,7 @@ func TestDo_ProxyOnlyWhenConfigured(t *testing.T) {
 		t.Errorf("refused by the proxy: %+v", ans)
 	}
 	t.Setenv("HTTP_PROXY", proxy)
-	if direct := newTestClient(t, ClientConfig{}); direct.transport.Proxy != nil {
+	if direct := newTestClient(t, ClientConfig{}); direct.transport.proxy != nil {
 		t.Error("the environment is asked for a proxy")
 	}
 	if _, err := NewClient(ClientConfig{Proxy: "user:pass@proxy"}); err == nil || strings.Contains(err.Error(), "pass") {

@@ -8,48 +8,40 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/http/httptrace"
-	"sync/atomic"
+	"os"
 	"syscall"
+	"time"
 )
 
-// A flight is one call under way: what it takes to say what went wrong.
+// A flight is one call under way: what it takes to make it, and to say what went
+// wrong.
 type flight struct {
-	parent, ctx context.Context
-	ans         *Answer
-	host        string
-	https       bool
-	proxied     bool
+	ctx        context.Context
+	until      time.Time // when it must have ended
+	credential credential
+	ans        *Answer
+	host       string
+	https      bool
+	proxied    bool
 
-	asked bool // for a connection: net/http took the call
+	asked bool // for a connection: it is a call that can be written
 	// connected is set as soon as there is a connection for the call, a moment
 	// before the first byte is written: any later sign would come too late for
-	// a call that is given up at that moment. net/http asks for a second
-	// connection only if it wrote nothing on the first, or if the call may be
-	// repeated.
+	// a call that is given up at that moment.
 	connected bool
-	answered  atomic.Bool // the first byte of an answer came
-}
-
-// trace returns the call's context, in which net/http tells f how far it is.
-func (f *flight) trace() context.Context {
-	return httptrace.WithClientTrace(f.ctx, &httptrace.ClientTrace{
-		GetConn:              func(string) { f.asked, f.connected = true, false },
-		GotConn:              func(httptrace.GotConnInfo) { f.connected = true },
-		GotFirstResponseByte: func() { f.answered.Store(true) },
-	})
+	answered  bool // a byte of an answer came
 }
 
 // fail names why there is no answer. The words are ours: an error of net/http
 // may quote what the provider sent.
 func (f *flight) fail(err error) {
 	switch {
-	case f.gaveUp():
+	case f.gaveUp(err):
 	case !f.asked:
 		f.set(FailCall, "the call's method or a header, perhaps that of the secret, is not one")
 	case !f.connected:
 		f.failConnecting(err)
-	case f.answered.Load() && !isNetwork(err):
+	case f.answered && !isNetwork(err):
 		f.set(FailMalformed, "what came back is not an HTTP answer")
 	default:
 		f.set(FailReset, "the connection broke before an answer"+because(err))
@@ -85,7 +77,7 @@ func (f *flight) failBody(err error) {
 	_, corrupt := errors.AsType[flate.CorruptInputError](err)
 	unpack := corrupt || errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum)
 	switch {
-	case f.gaveUp():
+	case f.gaveUp(err):
 	case unpack || !isNetwork(err):
 		f.set(FailMalformed, "the answer is not encoded as it says")
 	default:
@@ -94,11 +86,12 @@ func (f *flight) failBody(err error) {
 }
 
 // gaveUp names it if the call ended because its time or the relay's did.
-func (f *flight) gaveUp() bool {
+func (f *flight) gaveUp(err error) bool {
+	late := f.connected && errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(f.until)
 	switch {
-	case f.ctx.Err() == nil:
+	case f.ctx.Err() == nil && !late:
 		return false
-	case errors.Is(f.parent.Err(), context.Canceled):
+	case errors.Is(f.ctx.Err(), context.Canceled):
 		f.set(FailCancelled, "the relay gave the call up")
 	case !f.connected:
 		f.set(FailTimeout, "no connection to "+f.host+" in time")

@@ -6,24 +6,27 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
+	"strconv"
+
+	"golang.org/x/net/http/httpguts"
 )
 
-// newRequest builds the call without its secret, which travels in the context
-// to the credentialTripper.
-func newRequest(ctx context.Context, a *Account, call *Call) (*http.Request, error) {
+const userAgent = "tram"
+
+// newRequest builds the call without its secret, which f carries to where it is
+// written.
+func newRequest(ctx context.Context, f *flight, a *Account, call *Call) (*http.Request, error) {
 	if call.Auth.In != NoAuth {
 		secret, ok := a.Secrets[call.Auth.Secret]
 		if !ok || secret == "" {
 			return nil, fmt.Errorf("the account has no secret %q", call.Auth.Secret)
 		}
-		ctx = context.WithValue(ctx, credentialKey{}, &credential{call.Auth, secret})
+		f.credential = credential{call.Auth, secret}
 	}
-	req, err := http.NewRequestWithContext(ctx, call.Method, call.URL, nil)
+	req, err := http.NewRequestWithContext(context.WithValue(ctx, flightKey{}, f), call.Method, call.URL, nil)
 	if err != nil { // it quotes the URL, which may hold personal data
 		return nil, errors.New("the call's method or URL is not one")
 	}
@@ -32,78 +35,117 @@ func newRequest(ctx context.Context, a *Account, call *Call) (*http.Request, err
 	}
 	req.URL.User = nil
 	for name, value := range call.Header {
-		switch name = http.CanonicalHeaderKey(name); name {
-		case "Idempotency-Key", "X-Idempotency-Key":
-			// net/http repeats by itself what has one of these, past the
-			// limiter. It looks for this spelling; servers take any.
-			req.Header[strings.ToLower(name)] = []string{value}
-		default:
-			req.Header.Set(name, value)
-		}
+		req.Header.Set(name, value)
 	}
 	if req.Header.Get("User-Agent") == "" {
-		req.Header.Set("User-Agent", "tram")
+		req.Header.Set("User-Agent", userAgent)
 	}
-	read := slices.Contains([]string{"GET", "HEAD", "OPTIONS", "TRACE"}, call.Method)
-	switch {
-	case len(call.Body) > 0:
+	if name, _ := f.credential.header(); name != "" { // the secret's stands in its place
+		req.Header.Del(name)
+	}
+	if len(call.Body) > 0 {
 		req.Body = io.NopCloser(bytes.NewReader(call.Body))
 		req.ContentLength = int64(len(call.Body))
-		if !read { // for the case that nothing was written
-			req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(call.Body)), nil }
-		}
-	case read: // one that cannot be rewound, so that net/http does not repeat it by itself
-		req.Body = io.NopCloser(strings.NewReader(""))
 	}
 	return req, nil
 }
 
-// A credential is a secret on its way to the credentialTripper. Printed, it
-// shows the secret's type only.
+// A credential is a secret on its way to where the request is written. Printed,
+// it shows the secret's type only.
 type credential struct {
 	Credential
 	secret Secret
 }
 
-type credentialKey struct{}
+type flightKey struct{}
 
-// A credentialTripper adds the secret to a copy of the request, so that
-// nothing above it can see it, and hands the answer back as one to the request
-// without it.
-type credentialTripper struct{ next http.RoundTripper }
+// flightOf returns what newRequest has put into req.
+func flightOf(req *http.Request) *flight { return req.Context().Value(flightKey{}).(*flight) }
 
-func (t credentialTripper) RoundTrip(req *http.Request) (*http.Response, error) {
-	c, _ := req.Context().Value(credentialKey{}).(*credential)
-	sent := *req
-	switch {
-	case c == nil: // no secret needed
-	case c.In == InQuery:
-		u := *req.URL
-		if u.RawQuery != "" {
-			u.RawQuery += "&"
-		}
-		u.RawQuery += url.QueryEscape(c.Name) + "=" + url.QueryEscape(c.secret.Reveal())
-		sent.URL = &u
-	default:
-		name, value := c.Name, c.secret.Reveal()
-		if c.In == InBearer {
-			name, value = "Authorization", "Bearer "+value
-		}
-		sent.Header = maps.Clone(req.Header)
-		sent.Header.Set(name, value)
-	}
-	resp, err := t.next.RoundTrip(&sent)
+// writeRequest writes req with the secret to w; with all of its URL if it is for
+// a proxy. The secret is in nothing but w, so that whoever looks at req cannot
+// see it.
+func writeRequest(w *bytes.Buffer, req *http.Request, secret credential, proxied bool) error {
+	host, err := wireHost(req.URL)
 	if err != nil {
-		return nil, &quietError{err}
+		return err
 	}
-	resp.Request = req
-	return resp, nil
+	name, value := secret.header()
+	if err := checkHeaders(req.Header, name, value); err != nil {
+		return err
+	}
+	w.WriteString(req.Method)
+	w.WriteByte(' ')
+	if proxied {
+		w.WriteString("http://" + host)
+	}
+	w.WriteString(req.URL.RequestURI())
+	if secret.In == InQuery {
+		switch {
+		case req.URL.RawQuery != "":
+			w.WriteByte('&')
+		case !req.URL.ForceQuery:
+			w.WriteByte('?')
+		}
+		w.WriteString(url.QueryEscape(secret.Name) + "=" + url.QueryEscape(secret.secret.Reveal()))
+	}
+	w.WriteString(" HTTP/1.1\r\nHost: ")
+	w.WriteString(host)
+	w.WriteString("\r\n")
+	_ = req.Header.WriteSubset(w, ours) // to a buffer
+	if name != "" {
+		w.WriteString(name + ": " + value + "\r\n")
+	}
+	if acceptsGzip(req) {
+		w.WriteString("Accept-Encoding: gzip\r\n")
+	}
+	if req.ContentLength > 0 || slices.Contains([]string{"POST", "PUT", "PATCH"}, req.Method) {
+		w.WriteString("Content-Length: ")
+		w.Write(strconv.AppendInt(w.AvailableBuffer(), req.ContentLength, 10))
+		w.WriteString("\r\n")
+	}
+	w.WriteString("\r\n")
+	if req.Body != nil {
+		_, err = w.ReadFrom(req.Body)
+	}
+	return err
 }
 
-// A quietError does not say what it is to those who only print it: net/http
-// quotes what the provider sent, and that may be our secret. The [Answer] has
-// it in our own words.
-type quietError struct{ err error }
+// ours are the headers that are written by what the request is.
+var ours = map[string]bool{"Host": true, "Content-Length": true, "Transfer-Encoding": true, "Trailer": true, "Connection": true}
 
-func (*quietError) Error() string   { return "no usable answer" }
-func (e *quietError) Unwrap() error { return e.err }
+// header returns the header that the secret is in, if it is in one.
+func (c credential) header() (name, value string) {
+	switch c.In {
+	case InBearer:
+		return "Authorization", "Bearer " + c.secret.Reveal()
+	case InHeader:
+		return c.Name, c.secret.Reveal()
+	default:
+		return "", ""
+	}
+}
+
+// wireHost is host and port of u as they are written to it.
+func wireHost(u *url.URL) (string, error) {
+	host, err := hostname(u.Host)
+	if err != nil || !httpguts.ValidHostHeader(host) {
+		return "", errors.New("the host is not one")
+	}
+	return host, nil
+}
+
+// checkHeaders refuses what would end a line or be no header at all.
+func checkHeaders(h http.Header, name, value string) error {
+	for name, values := range h {
+		for _, value := range values {
+			if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
+				return errors.New("a header is not one")
+			}
+		}
+	}
+	if name != "" && (!httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value)) {
+		return errors.New("the header of the secret is not one")
+	}
+	return nil
+}
