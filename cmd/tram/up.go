@@ -83,6 +83,11 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer) (err error) 
 	}
 	defer func() { err = errors.Join(err, looks.Close()) }()
 	defer context.AfterFunc(ctx, looks.Stopping)()
+	tracer, err := wiring.Tracer(ctx, "tram", c.Telemetry.Traces, looks, log)
+	if err != nil {
+		return err
+	}
+	defer tracer.Close()
 
 	server, err := broker.StartEmbedded(broker.EmbeddedConfig{
 		Dir: c.Broker.Dir, Listen: c.Broker.Listen, Token: c.Broker.Token.Reveal(), SyncAlways: c.Broker.Durability == "always", Log: log,
@@ -105,9 +110,9 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer) (err error) 
 	if err := broker.Setup(ctx, clients[2].js, wiring.Streams(c.Streams)); err != nil {
 		return err
 	}
-	looks.Need("broker", wiring.Reachable(clients[2].js))
+	looks.Need("broker", wiring.Reachable(clients[2].js, looks.Metrics))
 	process := func(cl *client) wiring.Process {
-		return wiring.Process{Config: c, Load: load, JS: cl.js, Log: log, Ops: looks}
+		return wiring.Process{Config: c, Load: load, JS: cl.js, Log: log, Ops: looks, Tracer: tracer}
 	}
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return wiring.RunDispatcher(ctx, process(clients[0])) })

@@ -19,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/telemetry"
 	"github.com/tramhq/tram/pkg/channels"
 )
 
@@ -31,7 +32,8 @@ type Config struct {
 	Providers []channels.Provider
 	Accounts  []*channels.Account
 	Log       *slog.Logger
-	Observer  Observer // defaults to nobody
+	Observer  Observer          // defaults to nobody
+	Tracer    *telemetry.Tracer // nil: no spans
 
 	// Workers is how many results are read at once. The results of one account
 	// are read in order, by one worker. Defaults to GOMAXPROCS.

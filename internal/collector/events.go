@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/tramhq/tram/internal/ledger"
+	"github.com/tramhq/tram/internal/telemetry"
 	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
 )
@@ -110,8 +111,18 @@ func (t *translation) meta(k events.Kind, atMS int64, parts ...string) events.Me
 	return events.Meta{
 		ID:     events.DeterministicID(append([]string{string(k), t.id[0], t.id[1]}, parts...)...),
 		Source: events.Source, Time: time.UnixMilli(atMS),
-		Traceparent: t.req.Traceparent, Tracestate: t.req.Tracestate, AncestorID: t.about.AncestorID,
+		Traceparent: t.traceparent(k), Tracestate: t.req.Tracestate, AncestorID: t.about.AncestorID,
 	}
+}
+
+// traceparent names the span that sends the events of a kind. Where the
+// dispatcher has made no spans, nothing comes between the producer's and those
+// who read the event.
+func (t *translation) traceparent(k events.Kind) string {
+	if t.r.Trace == "" {
+		return t.req.Traceparent
+	}
+	return telemetry.Child(t.r.Trace, string(k))
 }
 
 // occasion tells a request's deliveries or outcomes apart. All that could end

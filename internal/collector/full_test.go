@@ -21,10 +21,11 @@ type watcher struct {
 	log strings.Builder
 }
 
-func (w *watcher) Read()          { w.read.Add(1) }
-func (w *watcher) Stored(string)  {}
-func (w *watcher) StoreFailed()   { w.failed.Add(1) }
-func (w *watcher) Waiting(uint64) {}
+func (w *watcher) Read()                           { w.read.Add(1) }
+func (w *watcher) Stored(string)                   {}
+func (w *watcher) Collected(time.Duration, string) {}
+func (w *watcher) StoreFailed()                    { w.failed.Add(1) }
+func (w *watcher) Waiting(uint64)                  {}
 
 func (w *watcher) Write(p []byte) (int, error) {
 	w.mu.Lock()

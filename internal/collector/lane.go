@@ -40,6 +40,7 @@ type publication struct {
 	future jetstream.PubAckFuture
 	err    error         // instead of a future
 	last   jetstream.Msg // the result, if the event is its last
+	told   *told         // of the result, with its last event
 }
 
 func newLane(work context.Context, c *Collector, js jetstream.JetStream) *lane {
@@ -77,14 +78,16 @@ func (l *lane) publish() {
 func (l *lane) publishAll(m jetstream.Msg) {
 	failpoint.Hit(failpoint.ResultRead)
 	l.Observer.Read()
-	msgs, err := l.translate(m)
+	begun := time.Now()
+	r, msgs, err := l.translate(m)
+	told := l.tell(r, begun, msgs)
 	if len(msgs) == 0 {
-		l.track(publication{err: err, last: m})
+		l.track(publication{err: err, last: m, told: told})
 	}
 	for i, event := range msgs {
 		p := publication{event: event}
 		if i == len(msgs)-1 {
-			p.last = m
+			p.last, p.told = m, told
 		}
 		p.future, p.err = l.js.PublishMsgAsync(event)
 		l.track(p)
@@ -98,17 +101,18 @@ func (l *lane) track(p publication) {
 	}
 }
 
-// translate returns the events of a message of RESULTS. What cannot be told it
-// logs and makes a dead letter of; it fails if even that does not work.
-func (l *lane) translate(m jetstream.Msg) ([]*nats.Msg, error) {
+// translate returns the result in a message of RESULTS, nil if it is none, and
+// its events. What cannot be told it logs and makes a dead letter of; it fails if
+// even that does not work.
+func (l *lane) translate(m jetstream.Msg) (*ledger.Result, []*nats.Msg, error) {
 	r, err := ledger.DecodeResult(m.Data())
 	if err != nil {
 		l.Log.Error("a record is no result, made it a dead letter", "subject", m.Subject(), "error", err)
 		letter, err := unreadable(m, err)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return []*nats.Msg{letter}, nil
+		return nil, []*nats.Msg{letter}, nil
 	}
 	var key accountKey
 	if s, err := events.ParseSubject(r.Request.Subject); err == nil {
@@ -119,7 +123,7 @@ func (l *lane) translate(m jetstream.Msg) ([]*nats.Msg, error) {
 	if r.Prev != 0 && slices.ContainsFunc(msgs, isDeadLetter) {
 		past, err := l.history(r)
 		if err != nil {
-			return nil, err
+			return r, nil, err
 		}
 		msgs, _ = l.events(r, past, provider, account) // its error is the one above
 	}
@@ -128,9 +132,9 @@ func (l *lane) translate(m jetstream.Msg) ([]*nats.Msg, error) {
 		if u, ok := errors.AsType[*unreadError](err); ok && u.stack != "" {
 			log = log.With("stack", u.stack)
 		}
-		log.Error("a result could not be told in full, made a dead letter")
+		log.ErrorContext(traceOf(r), "a result could not be told in full, made a dead letter")
 	}
-	return msgs, nil
+	return r, msgs, nil
 }
 
 // events is Events, under the lock by which [Collector.Touch] knows that a lane
@@ -177,6 +181,7 @@ func (l *lane) settle() {
 		case l.work.Err() != nil:
 			// Given up: events may be missing among those that came here.
 		case stored:
+			p.told.end(l.Observer)
 			failpoint.Hit(failpoint.BeforeAck)
 			// If this is lost the result comes again, and the broker knows its
 			// events by their ids.

@@ -32,6 +32,7 @@ type Config struct {
 	HTTP       HTTP       `yaml:"http"`
 	Ops        Ops        `yaml:"ops"`
 	Log        Log        `yaml:"log"`
+	Telemetry  Telemetry  `yaml:"telemetry"`
 	Accounts   []Account  `yaml:"accounts"`
 	Groups     []Group    `yaml:"groups"`
 }
@@ -131,6 +132,26 @@ type Ops struct {
 type Log struct {
 	Level  slog.Level `yaml:"level"`  // debug, info, warn or error. Defaults to info
 	Format string     `yaml:"format"` // text or json. Defaults to text
+
+	// Calls is which calls to providers have a line: all, failed or none. Defaults
+	// to failed
+	Calls string `yaml:"calls"`
+}
+
+// Telemetry is what the process tells other systems about itself. Metrics are
+// not among it: these systems fetch them, see [Ops].
+type Telemetry struct {
+	Traces Traces `yaml:"traces"`
+}
+
+// Traces are of single requests. How they are sampled, called and sent beyond
+// what is here, the standard variables of OpenTelemetry say, which begin with
+// OTEL_.
+type Traces struct {
+	// Endpoint is the URL to which spans are posted, as OTLP in protobuf: its
+	// path is /v1/traces if it has none. Defaults to OTEL_EXPORTER_OTLP_ENDPOINT
+	// with that path and, without it, to none: then no spans are made
+	Endpoint string `yaml:"endpoint"`
 }
 
 // Account is one account at a provider. Its secrets are read from

@@ -78,7 +78,7 @@ func TestParse_defaults(t *testing.T) {
 	}
 	for s := range settings(c) {
 		optional := slices.Contains([]string{
-			"nats.creds", "nats.nkey", "nats.user", "nats.ca", "nats.cert", "nats.key", "http.proxy", "http.allow_private", "ops.listen", "log.level",
+			"nats.creds", "nats.nkey", "nats.user", "nats.ca", "nats.cert", "nats.key", "http.proxy", "http.allow_private", "ops.listen", "log.level", "telemetry.traces.endpoint",
 			"streams.requests.max_bytes", "streams.ledger.max_bytes", "streams.events.max_bytes", "streams.dead.max_bytes",
 		}, s.key)
 		if s.value.IsZero() != optional {
@@ -215,6 +215,8 @@ func TestParse_faults(t *testing.T) {
 		{"format", "log: {format: xml}", `log.format must be text or json, it is "xml"`},
 		{"listen", "broker: {listen: 4222}", `broker.listen must be host:port, it is "4222"`},
 		{"durability", "broker: {durability: perhaps}", `line 1: broker.durability must be interval or always, it is "perhaps"`},
+		{"calls", "log: {calls: some}", `log.calls must be all, failed or none, it is "some"`},
+		{"traces", "telemetry: {traces: {endpoint: otel:4318}}", "telemetry.traces.endpoint must be a URL that begins with https:// or http://"},
 		{"ops", "ops: {listen: 9464}", `line 1: ops.listen must be host:port, such as 127.0.0.1:9464, it is "9464"`},
 		{"open broker", "broker: {listen: '0.0.0.0:4222'}", "broker.listen can be reached from other hosts, so TRAM_BROKER_TOKEN must be set"},
 		{"proxy password", "http: {proxy: 'http://u:" + canary + "@p'}", "http.proxy must not hold a user or password"},
@@ -451,4 +453,28 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("got %v and %v", c, err)
 		}
 	})
+}
+
+func TestTraces(t *testing.T) {
+	tests := []struct{ name, file, environ, want string }{
+		{"none", "", "", ""},
+		{"file", "telemetry: {traces: {endpoint: 'http://otel:4318/in'}}", "", "http://otel:4318/in"},
+		{"no path", "telemetry: {traces: {endpoint: 'http://otel:4318'}}", "", "http://otel:4318/v1/traces"},
+		{"of traces", "telemetry: {traces: {endpoint: 'http://a'}}", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://b/c", "http://b/c"},
+		{"of all signals", "", "OTEL_EXPORTER_OTLP_ENDPOINT=https://otel/base/", "https://otel/base/v1/traces"},
+		{"of all signals, and a file", "telemetry: {traces: {endpoint: 'http://a/b'}}", "OTEL_EXPORTER_OTLP_ENDPOINT=https://otel", "http://a/b"},
+		{"disabled", "telemetry: {traces: {endpoint: 'http://a/b'}}", "OTEL_SDK_DISABLED=true", ""},
+		{"no exporter", "telemetry: {traces: {endpoint: 'http://a/b'}}", "OTEL_TRACES_EXPORTER=none", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c, err := parse(t, test.file, append(slices.Clone(env), test.environ)...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := c.Telemetry.Traces.Endpoint; got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
 }

@@ -41,6 +41,7 @@ func (c *Config) fill() {
 	or(&c.HTTP.DialTimeout, 5*time.Second)
 
 	or(&c.Log.Format, "text")
+	or(&c.Log.Calls, "failed")
 }
 
 // fill gives every zero field of a its default, where t knows one.

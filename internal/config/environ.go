@@ -2,6 +2,7 @@ package config
 
 import (
 	"iter"
+	"net/url"
 	"os"
 	"reflect"
 	"slices"
@@ -43,11 +44,31 @@ func walk(v reflect.Value, section string, yield func(setting) bool) bool {
 
 func variable(key string) string {
 	name := strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
-	if strings.HasPrefix(name, "NATS_") {
+	switch {
+	case strings.HasPrefix(name, "NATS_"):
 		return name
+	case key == "telemetry.traces.endpoint":
+		return "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 	}
 	return "TRAM_" + name
 }
+
+// traces completes t with the variables that say of all signals together, or of
+// all of OpenTelemetry, where or whether they are sent.
+func (env environment) traces(t *Traces) {
+	if base := env["OTEL_EXPORTER_OTLP_ENDPOINT"]; t.Endpoint == "" && base != "" {
+		t.Endpoint = strings.TrimSuffix(base, "/") + tracesPath
+	}
+	if u, err := url.Parse(t.Endpoint); err == nil && u.Host != "" && strings.Trim(u.Path, "/") == "" {
+		u.Path = tracesPath
+		t.Endpoint = u.String()
+	}
+	if strings.EqualFold(env["OTEL_SDK_DISABLED"], "true") || env["OTEL_TRACES_EXPORTER"] == "none" {
+		t.Endpoint = ""
+	}
+}
+
+const tracesPath = "/v1/traces"
 
 // environment is the variables that are set and not empty, by name.
 type environment map[string]string

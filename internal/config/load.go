@@ -99,6 +99,7 @@ func decode(name string, data []byte, env environment) (*Config, map[string]int,
 // wanted, and validates the whole.
 func (c *Config) complete(name string, lines map[string]int, env environment, providers []channels.Provider, secrets bool) error {
 	c.fill()
+	env.traces(&c.Telemetry.Traces)
 	byName := map[string]channels.Provider{}
 	for _, p := range providers {
 		byName[p.Name()] = p

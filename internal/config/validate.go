@@ -70,6 +70,12 @@ func (v *validator) check(c *Config) {
 	v.require(c.HTTP.DialTimeout <= c.Dispatcher.CallTimeout, "http.dial_timeout",
 		"(%v) must not be above dispatcher.call_timeout (%v), which bounds the whole call", c.HTTP.DialTimeout, c.Dispatcher.CallTimeout)
 	v.require(slices.Contains([]string{"text", "json"}, c.Log.Format), "log.format", "must be text or json, it is %q", c.Log.Format)
+	v.require(slices.Contains([]string{"all", "failed", "none"}, c.Log.Calls), "log.calls", "must be all, failed or none, it is %q", c.Log.Calls)
+	if c.Telemetry.Traces.Endpoint != "" {
+		if err := checkURL(c.Telemetry.Traces.Endpoint, false); err != nil {
+			v.add("telemetry.traces.endpoint", "%w", err)
+		}
+	}
 }
 
 var inbox = regexp.MustCompile(`^[\w-]+(\.[\w-]+)*$`)

@@ -6,6 +6,7 @@ package dispatcher
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -15,6 +16,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/ledger"
+	"github.com/tramhq/tram/internal/telemetry"
 	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/ratelimit"
 )
@@ -28,7 +31,9 @@ type Config struct {
 	Accounts  []*Account
 	Groups    []Group
 	Log       *slog.Logger
-	Observer  Observer // defaults to nobody
+	Observer  Observer          // defaults to nobody
+	Tracer    *telemetry.Tracer // nil: no spans
+	LogCalls  CallLog           // defaults to LogFailed
 
 	Partitions  int           // as the streams were set up; default 64
 	Lease       time.Duration // after which a dead dispatcher's partitions are taken over; default 3s
@@ -77,6 +82,11 @@ type Dispatcher struct {
 	storing     context.Context
 	stopStoring context.CancelFunc
 
+	// outdated ends, and the dispatcher with it, when it meets what a newer
+	// version has written: what it cannot read it must not work on.
+	outdated context.Context
+	giveUp   context.CancelCauseFunc
+
 	gone map[laneKey]bool // accounts whose contracts have yet to be deleted; of Update alone
 
 	began      time.Time
@@ -112,6 +122,7 @@ func New(cfg Config) (*Dispatcher, error) {
 	d.telling = broker.NewOutage(cfg.Log, "states of accounts cannot be told")
 	d.intending = broker.NewOutage(cfg.Log, "intents cannot be stored")
 	d.storing, d.stopStoring = context.WithCancel(context.Background())
+	d.outdated, d.giveUp = context.WithCancelCause(context.Background())
 	d.crew = newCrew(cfg.MaxInFlight, d.storing.Done())
 	d.readers = newReaders(d.reader)
 	d.schedules = newSchedules(d)
@@ -120,9 +131,14 @@ func New(cfg Config) (*Dispatcher, error) {
 }
 
 // Run works until ctx is done. It then takes no more requests, lets calls under
-// way finish within the grace, hands its partitions over and returns nil.
+// way finish within the grace, hands its partitions over and returns nil. It does
+// the same, and returns a [*ledger.NewerError], when a newer version has worked on
+// a partition in a way that it does not understand.
 func (d *Dispatcher) Run(ctx context.Context) error {
 	defer d.stopStoring()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(d.outdated, stop)()
 	if err := d.publishContracts(ctx); ctx.Err() != nil {
 		return nil // told to stop before it had begun
 	} else if err != nil {
@@ -141,7 +157,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	watching.Go(func() { d.schedules.run(ctx) })
 	err := d.owner.Run(ctx)
 	d.ending.Wait()
-	return err
+	return errors.Join(err, context.Cause(d.outdated))
 }
 
 // storeGrace is how much longer than the calls under way the results that are
@@ -159,6 +175,9 @@ func (d *Dispatcher) Open(ctx context.Context, n int, epoch uint64) error {
 	p := newPartition(d, n, epoch)
 	if err := p.open(ctx); err != nil {
 		p.drop()
+		if _, newer := errors.AsType[*ledger.NewerError](err); newer {
+			d.giveUp(fmt.Errorf("take over partition %d: %w", n, err))
+		}
 		return fmt.Errorf("open partition %d: %w", n, err)
 	}
 	d.mu.Lock()

@@ -2,7 +2,6 @@ package dispatcher
 
 import (
 	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/tramhq/tram/internal/failpoint"
@@ -57,12 +56,7 @@ func (x *execution) conclude(call *channels.Call, ans *channels.Answer, v channe
 		x.p.log.Error("account paused: its credential was refused",
 			"provider", x.l.key.provider, "account", x.l.key.account, "reason", v.Reason, "status", ans.Status)
 	}
-	if x.p.log.Enabled(x.p.work, slog.LevelDebug) { // or the arguments alone cost more than the decision
-		x.p.log.Debug("call", "operation", call.Operation, "provider", x.l.key.provider, "account", x.l.key.account,
-			"seq", e.msg.Seq, "call", e.calls, "status", ans.Status, "failure", ans.Failure, "class", v.Class, "reason", v.Reason,
-			"state", d.state, "took_us", ans.TookUS)
-	}
-	x.known.meter.Called(v.Class, time.Duration(ans.TookUS)*time.Microsecond)
+	x.called(call, ans, v, d, begun)
 	x.tell(v)
 	x.l.answered(e) // the account has learned all that the next call depends on
 	x.store(r, d)
@@ -189,6 +183,7 @@ func (x *execution) notCalled(detail string) {
 // result of the same call stands already, that one holds.
 func (x *execution) store(r *ledger.Result, d decision) {
 	r.Stack = x.stack
+	storing := x.storing(r)
 	at, err := x.p.d.results.put(x.p.d.storing, x.p.n, x.l.key, r, x.p.mayCall)
 	if err == nil && at.duplicate {
 		if r, err = x.p.d.results.get(x.p.d.storing, at.seq); err == nil {
@@ -205,4 +200,5 @@ func (x *execution) store(r *ledger.Result, d decision) {
 	x.p.d.sawResult(at.seq)
 	x.decision = d
 	x.meter().Stored(d.state)
+	x.stored(storing, r)
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/tramhq/tram/internal/failpoint"
 	"github.com/tramhq/tram/internal/ledger"
 	"github.com/tramhq/tram/pkg/channels"
@@ -18,6 +20,7 @@ import (
 //	check → intent stored → limiter → lease and expiry → call → judge → result stored
 func (p *partition) execute(l *lane, e *entry) {
 	x := &execution{p: p, l: l, e: e, acct: l.account()}
+	x.begin()
 	defer l.settleExecution(x)
 	failpoint.Hit(failpoint.RequestRead)
 	if x.acct != nil {
@@ -107,12 +110,15 @@ type execution struct {
 	passed   bool        // the limiter, or needs it no more
 	lost     bool        // the partition is no longer ours: the entry is the new owner's
 	stack    string      // of the provider package's panic, if it did
+
+	began, intendedAt, admittedAt time.Time  // for those who run the relay, see tell.go
+	span                          trace.Span // nil: it has none
 }
 
 // pass says, once, that the limiter has nothing to do with x any more.
 func (x *execution) pass() {
 	if !x.passed {
-		x.passed = true
+		x.passed, x.admittedAt = true, time.Now()
 		x.l.pickedUp()
 	}
 }
@@ -228,6 +234,7 @@ func (x *execution) intend(in ledger.Intent) bool {
 		x.p.fail(err)
 		return false
 	}
+	x.intendedAt = time.Now()
 	failpoint.Hit(failpoint.IntentStored)
 	return true
 }
@@ -269,6 +276,6 @@ func (x *execution) breakerError(v channels.Verdict) error {
 
 func (x *execution) panicked(where string, r any, stack string) {
 	x.stack = stack
-	x.p.log.Error("panic in a provider package", "provider", x.l.key.provider, "in", where,
+	x.p.log.ErrorContext(x.context(), "panic in a provider package", "provider", x.l.key.provider, "in", where,
 		"seq", x.e.msg.Seq, "panic", fmt.Sprintf("%T", r), "stack", stack)
 }

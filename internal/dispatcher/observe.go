@@ -22,22 +22,34 @@ type Observer interface {
 
 // A Meter counts what is done for one account.
 type Meter interface {
-	// Called is a call that was made, and what its answer was judged as.
-	Called(class channels.Class, took time.Duration)
+	Called(Called) // a call was made
 
 	// Stored is a result that was stored: the state in which it leaves its
 	// request, "" when that goes on with its next step.
 	Stored(state events.State)
 }
 
+// Called is a call that was made.
+type Called struct {
+	Answer channels.Class // what its answer was judged as
+	Took   time.Duration
+
+	// The first call of a request has the request's class, and how long the
+	// request had waited before it was begun. For all others Class is "".
+	Class  events.Class
+	Waited time.Duration
+
+	TraceID string // of the sampled trace that it is in, or ""
+}
+
 // unobserved counts nothing.
 type unobserved struct{}
 
-func (unobserved) Meter(_, _ string) Meter              { return unobserved{} }
-func (unobserved) TookOver()                            {}
-func (unobserved) StoreFailed()                         {}
-func (unobserved) Called(channels.Class, time.Duration) {}
-func (unobserved) Stored(events.State)                  {}
+func (unobserved) Meter(_, _ string) Meter { return unobserved{} }
+func (unobserved) TookOver()               {}
+func (unobserved) StoreFailed()            {}
+func (unobserved) Called(Called)           {}
+func (unobserved) Stored(events.State)     {}
 
 // Load is how much of a dispatcher is in use.
 type Load struct {

@@ -162,7 +162,7 @@ func (p *partition) readResults(ctx context.Context, after uint64) (silent map[l
 		h.Calls = max(h.Calls, r.Call)
 		h.Touched = h.Touched || r.Why.Class == string(channels.Ambiguous)
 		if h.Last == nil || r.Call >= h.Last.Call {
-			r.Request, r.Answer, r.Why = ledger.Original{}, nil, events.Why{}
+			r.Request, r.Answer, r.Why, r.Trace = ledger.Original{}, nil, events.Why{}, ""
 			h.Last, h.LastSeq = r, m.Seq
 		}
 		return nil

@@ -101,7 +101,7 @@ func startRig(t *testing.T, all []channels.Provider, accounts []channels.Account
 		})
 	}
 	d, err := dispatcher.New(dispatcher.Config{
-		JS: r.JetStream(r.Connect()), Client: client, Providers: all, Accounts: called, Log: r.log,
+		JS: r.JetStream(r.Connect()), Client: client, Providers: all, Accounts: called, Log: r.log, LogCalls: dispatcher.LogAll,
 		CallTimeout: c.timeout, MaxInFlight: 64, Partitions: partitions,
 		Retry: dispatcher.RetryPolicy{MaxAttempts: c.attempts, Base: time.Millisecond, Max: time.Millisecond},
 	})

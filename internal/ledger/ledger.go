@@ -18,6 +18,8 @@ type IntentGroup struct {
 	Epoch uint64   `msgpack:"e"` // the lease's revision
 	AtMS  int64    `msgpack:"t"`
 	Calls []Intent `msgpack:"c,omitempty"`
+
+	Format int `msgpack:"format,omitempty"` // see [Format]
 }
 
 // An Intent says that call number Call of the request at Seq in REQUESTS is
@@ -69,9 +71,15 @@ type Result struct {
 	Prev  uint64 `msgpack:"prev,omitempty"`
 	Stack string `msgpack:"stack,omitempty"` // of a provider package that panicked, see [Stack]
 
+	// Trace names the span that stored this, as a traceparent header does. "" if
+	// its dispatcher makes no spans, or the request's trace is not sampled.
+	Trace string `msgpack:"trace,omitempty"`
+
 	// Resolved says that no call led to this: an operator has found out what
 	// became of a request that had ended as unknown.
 	Resolved bool `msgpack:"resolved,omitempty"`
+
+	Format int `msgpack:"format,omitempty"` // see [Format]
 }
 
 // Original is a message of REQUESTS as it was published.
@@ -110,6 +118,8 @@ type DeadLetter struct {
 	// out. If the first is not number 1, Missing says why.
 	Attempts []Attempt `msgpack:"attempts,omitempty"`
 	Missing  string    `msgpack:"missing,omitempty"`
+
+	Format int `msgpack:"format,omitempty"` // see [Format]
 }
 
 // An Attempt is one call of a request as a dead letter tells it, without its

@@ -19,7 +19,7 @@ func (r *Result) EncodeMsgpack(enc *msgpack.Encoder) error {
 	w := fields{enc: enc}
 	w.open(7, r.Cursor != "", r.Answer != nil, r.State != "", r.Evidence != "", r.MessageID != "", len(r.Warnings) > 0,
 		r.RetryAtMS != 0, r.Planned, r.SilenceMS != 0, r.Next != "", r.Stats != 0, r.Records != 0, r.Parse, r.Dead != "",
-		r.Prev != 0, r.Stack != "", r.Resolved)
+		r.Prev != 0, r.Stack != "", r.Trace != "", r.Resolved, r.Format != 0)
 	w.uint("seq", r.Seq)
 	w.int("call", int64(r.Call))
 	w.int("attempt", int64(r.Attempt))
@@ -56,7 +56,9 @@ func (r *Result) EncodeMsgpack(enc *msgpack.Encoder) error {
 		w.uint("prev", r.Prev)
 	}
 	w.optionalText("stack", r.Stack)
+	w.optionalText("trace", r.Trace)
 	w.optionalTrue("resolved", r.Resolved)
+	w.optionalInt("format", int64(r.Format))
 	return w.err
 }
 

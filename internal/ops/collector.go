@@ -2,6 +2,7 @@ package ops
 
 import (
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -16,6 +17,7 @@ type CollectorMetrics struct {
 	events      map[string]prometheus.Counter // by kind
 	dead        map[string]prometheus.Counter // by group
 	storeFailed prometheus.Counter
+	age         prometheus.Histogram
 	waiting     prometheus.Gauge
 }
 
@@ -26,6 +28,9 @@ func newCollectorMetrics(r *prometheus.Registry) *CollectorMetrics {
 			Help: "Results read, those that came again included."}),
 		storeFailed: prometheus.NewCounter(prometheus.CounterOpts{Name: "tram_collector_store_failures_total",
 			Help: "Tries to store an event or dead letter that failed and are repeated."}),
+		age: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "tram_collector_age_seconds",
+			Help:    "How old results were when their events were stored, by the clocks of both processes.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 30, 300}}),
 		waiting: prometheus.NewGauge(prometheus.GaugeOpts{Name: "tram_collector_waiting_results",
 			Help: "Results that no collector has read yet, as the broker knew last. All collectors tell the same: take the greatest, not the sum."}),
 	}
@@ -39,13 +44,18 @@ func newCollectorMetrics(r *prometheus.Registry) *CollectorMetrics {
 	for _, group := range []ledger.DeadGroup{ledger.DeadEvent, ledger.DeadRefused, ledger.DeadUnknown, ledger.DeadAnswer} {
 		m.dead[string(group)] = byGroup.WithLabelValues(string(group))
 	}
-	r.MustRegister(m.results, byKind, byGroup, m.storeFailed, m.waiting)
+	r.MustRegister(m.results, byKind, byGroup, m.storeFailed, m.age, m.waiting)
 	return m
 }
 
 func (m *CollectorMetrics) Read()            { m.results.Inc() }
 func (m *CollectorMetrics) StoreFailed()     { m.storeFailed.Inc() }
 func (m *CollectorMetrics) Waiting(n uint64) { m.waiting.Set(float64(n)) }
+
+// Collected implements [collector.Observer].
+func (m *CollectorMetrics) Collected(age time.Duration, traceID string) {
+	observe(m.age, max(age, 0), traceID)
+}
 
 // Stored counts by the second token of the subject, and dead letters by the
 // third: tram.<kind>.… or tram.dead.<group>.….

@@ -2,13 +2,11 @@ package ops
 
 import (
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tramhq/tram/internal/dispatcher"
 	"github.com/tramhq/tram/internal/ledger"
-	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
 )
 
@@ -18,6 +16,8 @@ type DispatcherMetrics struct {
 	registry    *prometheus.Registry
 	calls       *prometheus.CounterVec
 	duration    *prometheus.HistogramVec
+	spent       *prometheus.CounterVec
+	waited      *prometheus.HistogramVec
 	results     *prometheus.CounterVec
 	takeOvers   prometheus.Counter
 	storeFailed prometheus.Counter
@@ -36,6 +36,11 @@ func newDispatcherMetrics(r *prometheus.Registry) *DispatcherMetrics {
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "tram_dispatcher_call_duration_seconds",
 			Help:    "How long calls to providers took.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}}, []string{"provider"}),
+		spent: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tram_dispatcher_call_seconds_total",
+			Help: "How long calls to providers took, all together: divided by their number, how long one takes of an account."}, []string{"provider", "account"}),
+		waited: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "tram_dispatcher_wait_seconds",
+			Help:    "How long requests had been stored when they were begun for their first call.",
+			Buckets: []float64{.005, .025, .1, .5, 1, 5, 15, 60, 300, 1800, 7200, 43200}}, []string{"provider", "class"}),
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tram_dispatcher_results_total",
 			Help: "Results stored, by the state of their request: ended; deferred, to be tried again; continued with its next step. " +
 				"Provider and account are empty for requests to accounts that are not configured."},
@@ -45,17 +50,18 @@ func newDispatcherMetrics(r *prometheus.Registry) *DispatcherMetrics {
 		storeFailed: prometheus.NewCounter(prometheus.CounterOpts{Name: "tram_dispatcher_store_failures_total",
 			Help: "Tries to store a result that failed and are repeated; no new call starts meanwhile."}),
 	}
-	r.MustRegister(m.calls, m.duration, m.results, m.takeOvers, m.storeFailed)
+	r.MustRegister(m.calls, m.duration, m.spent, m.waited, m.results, m.takeOvers, m.storeFailed)
 	return m
 }
 
 // Watch adds what can be seen of d when it is looked at.
-func (m *DispatcherMetrics) Watch(d Dispatcher) { m.registry.MustRegister(newLanes(d)) }
+func (m *DispatcherMetrics) Watch(d Dispatcher) { m.registry.MustRegister(newLanes(d), newFigures(d)) }
 
 // A Dispatcher is what of one can be looked at.
 type Dispatcher interface {
 	Lanes() []ledger.Lane
 	Load() dispatcher.Load
+	Figures() dispatcher.Figures
 }
 
 // Keep forgets the accounts that are not among those for which keep is true.
@@ -68,6 +74,7 @@ func (m *DispatcherMetrics) Keep(keep func(provider, account string) bool) {
 		}
 		gone := prometheus.Labels{"provider": a.provider, "account": a.name}
 		m.calls.DeletePartialMatch(gone)
+		m.spent.DeletePartialMatch(gone)
 		m.results.DeletePartialMatch(gone)
 		delete(m.meters, a)
 	}
@@ -86,7 +93,9 @@ func (m *DispatcherMetrics) Meter(provider, name string) dispatcher.Meter {
 		m.meters[a] = &meter{
 			calls:    children{vec: m.calls.MustCurryWith(labels), by: make(map[string]prometheus.Counter)},
 			results:  children{vec: m.results.MustCurryWith(labels), by: make(map[string]prometheus.Counter)},
+			spent:    sync.OnceValue(func() prometheus.Counter { return m.spent.With(labels) }),
 			duration: m.duration.WithLabelValues(provider),
+			waited:   m.waited.MustCurryWith(prometheus.Labels{"provider": provider}),
 		}
 	}
 	return m.meters[a]
@@ -95,12 +104,18 @@ func (m *DispatcherMetrics) Meter(provider, name string) dispatcher.Meter {
 // A meter counts for one account; it implements [dispatcher.Meter].
 type meter struct {
 	calls, results children
+	spent          func() prometheus.Counter
 	duration       prometheus.Observer
+	waited         prometheus.ObserverVec
 }
 
-func (m *meter) Called(class channels.Class, took time.Duration) {
-	m.calls.of(string(class)).Inc()
-	m.duration.Observe(took.Seconds())
+func (m *meter) Called(c dispatcher.Called) {
+	m.calls.of(string(c.Answer)).Inc()
+	m.spent().Add(c.Took.Seconds())
+	observe(m.duration, c.Took, c.TraceID)
+	if c.Class != "" {
+		observe(m.waited.WithLabelValues(string(c.Class)), c.Waited, c.TraceID)
+	}
 }
 
 func (m *meter) Stored(state events.State) {

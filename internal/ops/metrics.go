@@ -1,11 +1,14 @@
 package ops
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/tramhq/tram/internal/collector"
 	"github.com/tramhq/tram/internal/dispatcher"
+	"github.com/tramhq/tram/internal/telemetry"
 )
 
 // Metrics are the metrics of one process, on a registry of their own. The
@@ -15,9 +18,10 @@ import (
 type Metrics struct {
 	registry *prometheus.Registry
 	refused  prometheus.Gauge
+	streams  streams
 }
 
-func newMetrics(version string, ready func() bool) *Metrics {
+func newMetrics(version string, ready func() Readiness) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		refused: prometheus.NewGauge(prometheus.GaugeOpts{Name: "tram_config_refused",
@@ -32,8 +36,10 @@ func newMetrics(version string, ready func() bool) *Metrics {
 		info, m.refused,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "tram_ready",
 			Help: "1 while the process can do its work, as /readyz says."},
-			func() float64 { return truth(ready()) }),
+			func() float64 { return truth(ready().Ready) }),
+		newParts(ready),
 	)
+	m.streams = newStreams(m.registry)
 	return m
 }
 
@@ -47,6 +53,28 @@ func (m *Metrics) Dispatcher() *DispatcherMetrics { return newDispatcherMetrics(
 // Collector adds the metrics of the collector in this process, and returns
 // what counts for them.
 func (m *Metrics) Collector() *CollectorMetrics { return newCollectorMetrics(m.registry) }
+
+// observe counts d and, where it is of a sampled trace, shows that as an
+// example of what is as long: the way from a histogram to a single request.
+func observe(o prometheus.Observer, d time.Duration, traceID string) {
+	if with, ok := o.(prometheus.ExemplarObserver); ok && traceID != "" {
+		with.ObserveWithExemplar(d.Seconds(), prometheus.Labels{"trace_id": traceID})
+		return
+	}
+	o.Observe(d.Seconds())
+}
+
+// Spans adds the metric of the spans that this process makes, and returns what
+// counts for it.
+func (m *Metrics) Spans() telemetry.Count {
+	spans := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tram_telemetry_spans_total",
+		Help: "Spans that ended: exported to the endpoint; failed, it did not take them; dropped, it is too slow or away."}, []string{"end"})
+	for _, end := range []string{telemetry.Exported, telemetry.Failed, telemetry.Dropped} {
+		spans.WithLabelValues(end)
+	}
+	m.registry.MustRegister(spans)
+	return func(end string, n int) { spans.WithLabelValues(end).Add(float64(n)) }
+}
 
 func truth(on bool) float64 {
 	if on {

@@ -3,6 +3,9 @@ package ops
 import (
 	"flag"
 	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -14,6 +17,7 @@ import (
 
 	"github.com/tramhq/tram/internal/dispatcher"
 	"github.com/tramhq/tram/internal/ledger"
+	"github.com/tramhq/tram/internal/telemetry"
 	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
 )
@@ -27,22 +31,33 @@ func (still) Load() dispatcher.Load {
 	return dispatcher.Load{Partitions: 64, InFlight: 3, MaxInFlight: 1024}
 }
 
+func (still) Figures() dispatcher.Figures {
+	return dispatcher.Figures{
+		Partitions: 64, Outages: map[string]bool{"results": true, "intents": false},
+		ClockAhead: -1500 * time.Millisecond, ClockKnown: true, SchedulesSkipped: 2,
+	}
+}
+
 func (still) Lanes() []ledger.Lane {
 	return []ledger.Lane{
-		{Provider: "caresoft", Account: "hotline", State: events.LaneWorking, InFlight: 2, Concurrency: 16, Queued: [3]int{0, 7, 0}},
+		{Provider: "caresoft", Account: "hotline", State: events.LaneWorking, InFlight: 2, Concurrency: 16, Queued: [3]int{0, 7, 0}, OldestMS: [3]int64{1: time.Now().UnixMilli()}, Runnable: 3},
 		{Provider: "facebook", Account: "page", State: events.LaneBreakerOpen, Behind: [3]bool{2: true}, UsagePercent: 85},
 	}
 }
 
+func ready() Readiness {
+	return Readiness{Ready: false, Parts: map[string]string{"broker": "no server is connected", "dispatcher": "ok"}}
+}
+
 // used returns metrics of which each has a value.
 func used() (*Metrics, *DispatcherMetrics) {
-	m := newMetrics("v1", func() bool { return true })
+	m := newMetrics("v1", ready)
 	d, c := m.Dispatcher(), m.Collector()
 	d.Watch(still{})
 	d.TookOver()
 	d.StoreFailed()
-	d.Meter("caresoft", "hotline").Called(channels.OK, 30*time.Millisecond)
-	d.Meter("caresoft", "hotline").Called(channels.Throttled, 10*time.Millisecond)
+	d.Meter("caresoft", "hotline").Called(dispatcher.Called{Answer: channels.OK, Took: 30 * time.Millisecond, Class: events.Urgent, Waited: time.Second, TraceID: "0af7651916cd43dd8448eb211c80319c"})
+	d.Meter("caresoft", "hotline").Called(dispatcher.Called{Answer: channels.Throttled, Took: 10 * time.Millisecond})
 	d.Meter("caresoft", "hotline").Stored(events.StateAccepted)
 	d.Meter("caresoft", "hotline").Stored("")
 	d.Meter("facebook", "page").Stored(events.StateDeferred)
@@ -51,7 +66,12 @@ func used() (*Metrics, *DispatcherMetrics) {
 	c.Stored("tram.delivery.caresoft.hotline.accepted")
 	c.Stored("tram.dead.unknown.caresoft.hotline")
 	c.Stored("tram.dead.made-up.caresoft.hotline")
+	c.Collected(time.Millisecond, "")
 	c.Waiting(12)
+	m.Spans()(telemetry.Dropped, 3)
+	m.Stream("TRAM_REQUESTS", 10, 900, 1000)
+	m.Stream("TRAM_EVENTS", 5, 400, 1000)
+	m.Stream("TRAM_EVENTS", 6, 500, -1) // its limit was lifted
 	return m, d
 }
 
@@ -87,15 +107,29 @@ tram_collector_dead_letters_total{group="refused"} 0
 tram_collector_dead_letters_total{group="unknown"} 1
 `, "tram_collector_dead_letters_total")
 
+	const parts = `
+# HELP tram_ready_part 1 for each part of readiness that is as it should be, else 0: broker, dispatcher, collector, process.
+# TYPE tram_ready_part gauge
+tram_ready_part{part="broker"} 0
+tram_ready_part{part="dispatcher"} 1
+`
+	expect(parts, "tram_ready_part")
+	const limits = `
+# HELP tram_stream_limit_bytes Size at which a stream refuses what comes; one without a limit is not here. All processes tell the same: take the greatest, not the sum.
+# TYPE tram_stream_limit_bytes gauge
+tram_stream_limit_bytes{stream="TRAM_REQUESTS"} 1000
+`
+	expect(limits, "tram_stream_limit_bytes")
+
 	// An account that is configured no more leaves nothing behind.
 	old := d.Meter("caresoft", "hotline")
 	d.Keep(func(_, account string) bool { return account != "hotline" })
-	old.Called(channels.OK, time.Millisecond) // of a call that was under way
+	old.Called(dispatcher.Called{Answer: channels.OK, Took: time.Millisecond}) // of a call that was under way
 	expect("", "tram_dispatcher_calls_total")
 	if n := testutil.CollectAndCount(d.results); n != 2 {
 		t.Errorf("%d series of results are left, want those of the other account and of none", n)
 	}
-	d.Meter("caresoft", "hotline").Called(channels.OK, time.Millisecond)
+	d.Meter("caresoft", "hotline").Called(dispatcher.Called{Answer: channels.OK, Took: time.Millisecond})
 	expect(calls+`
 tram_dispatcher_calls_total{account="hotline",class="ok",provider="caresoft"} 1
 `, "tram_dispatcher_calls_total")
@@ -148,11 +182,30 @@ func labels(f *dto.MetricFamily) string {
 }
 
 func BenchmarkMeter(b *testing.B) {
-	m := newMetrics("v1", func() bool { return true }).Dispatcher().Meter("caresoft", "hotline")
+	m := newMetrics("v1", ready).Dispatcher().Meter("caresoft", "hotline")
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			m.Called(channels.OK, 30*time.Millisecond)
+			m.Called(dispatcher.Called{Answer: channels.OK, Took: 30 * time.Millisecond})
 			m.Stored(events.StateAccepted)
 		}
 	})
+}
+
+// A scrape that asks for OpenMetrics gets, with a histogram, the trace of a
+// request to look at.
+func TestExemplars(t *testing.T) {
+	m, _ := used()
+	o := &Ops{Health: newHealth(slog.New(slog.DiscardHandler)), Metrics: m}
+	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	r.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+	w := httptest.NewRecorder()
+	o.handler().ServeHTTP(w, r)
+	for _, want := range []string{
+		`tram_dispatcher_call_duration_seconds_bucket{provider="caresoft",le="0.05"} 2 # {trace_id="0af7651916cd43dd8448eb211c80319c"} 0.03 `,
+		`tram_dispatcher_wait_seconds_bucket{class="urgent",provider="caresoft",le="1.0"} 1 # {trace_id="0af7651916cd43dd8448eb211c80319c"} 1.0 `,
+	} {
+		if !strings.Contains(w.Body.String(), "\n"+want) {
+			t.Errorf("%s\nis not in\n%s", want, w.Body)
+		}
+	}
 }

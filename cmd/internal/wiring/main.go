@@ -21,6 +21,7 @@ import (
 	"github.com/tramhq/tram/internal/heap"
 	"github.com/tramhq/tram/internal/ops"
 	"github.com/tramhq/tram/internal/perm"
+	"github.com/tramhq/tram/internal/telemetry"
 )
 
 // Exit codes of all commands.
@@ -40,6 +41,7 @@ type Process struct {
 	JS     jetstream.JetStream
 	Log    *slog.Logger
 	Ops    *ops.Ops
+	Tracer *telemetry.Tracer // nil: no spans
 }
 
 // A Run is the work of a process, until ctx is done.
@@ -98,6 +100,12 @@ func serve(ctx context.Context, name string, c *config.Config, load Loader, log 
 	}
 	defer o.Close()
 	defer context.AfterFunc(ctx, o.Stopping)()
+	tracer, err := Tracer(ctx, "tram-"+name, c.Telemetry.Traces, o, log)
+	if err != nil {
+		log.Error("not started", "error", err)
+		return ExitFailure
+	}
+	defer tracer.Close()
 	o.Need("broker", func(context.Context) error { return errNotConnected })
 	waiting := time.AfterFunc(patience, func() { log.Warn("broker cannot be reached yet, still trying", "servers", c.NATS.URL) })
 	nc, js, err := Connect(ctx, "tram-"+name, c.NATS, log)
@@ -115,10 +123,10 @@ func serve(ctx context.Context, name string, c *config.Config, load Loader, log 
 		log.Error("not started", "error", err)
 		return ExitUnreachable
 	}
-	o.Need("broker", Reachable(js))
+	o.Need("broker", Reachable(js, o.Metrics))
 	log.Info("started", "process", name, "version", Version(), "server", nc.ConnectedServerName(), "accounts", len(c.Accounts))
 	defer context.AfterFunc(ctx, func() { log.Info("stopping", "cause", context.Cause(ctx)) })()
-	if err := run(ctx, Process{Config: c, Load: load, JS: js, Log: log, Ops: o}); err != nil {
+	if err := run(ctx, Process{Config: c, Load: load, JS: js, Log: log, Ops: o, Tracer: tracer}); err != nil {
 		log.Error("stopped", "error", err)
 		return ExitFailure
 	}

@@ -21,6 +21,8 @@ import (
 	"github.com/tramhq/tram/internal/collector"
 	"github.com/tramhq/tram/internal/config"
 	"github.com/tramhq/tram/internal/dispatcher"
+	"github.com/tramhq/tram/internal/ops"
+	"github.com/tramhq/tram/internal/telemetry"
 	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/channels/ahachat"
 	"github.com/tramhq/tram/pkg/channels/caresoft"
@@ -48,9 +50,20 @@ func Logger(w io.Writer, c config.Log) *slog.Logger {
 	log.SetOutput(io.Discard)
 	opts := &slog.HandlerOptions{Level: c.Level}
 	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, opts))
+		return slog.New(telemetry.LogHandler(slog.NewJSONHandler(w, opts)))
 	}
-	return slog.New(slog.NewTextHandler(w, opts))
+	return slog.New(telemetry.LogHandler(slog.NewTextHandler(w, opts)))
+}
+
+// Tracer returns what makes the spans of a process called name, or nil if c
+// wants none. The caller closes it.
+func Tracer(ctx context.Context, name string, c config.Traces, o *ops.Ops, log *slog.Logger) (*telemetry.Tracer, error) {
+	if c.Endpoint == "" {
+		return nil, nil
+	}
+	return telemetry.Start(ctx, telemetry.Config{
+		Endpoint: c.Endpoint, Service: name, Version: Version(), Log: log, Count: o.Spans(),
+	})
 }
 
 // Connect returns once there is a connection to the broker of c. The caller
@@ -117,6 +130,7 @@ func RunDispatcher(ctx context.Context, p Process) error {
 	}
 	d, err := dispatcher.New(dispatcher.Config{
 		JS: p.JS, Client: client, Providers: Providers(), Accounts: accounts(c), Groups: groups(c), Log: p.Log, Observer: observer,
+		Tracer: p.Tracer, LogCalls: dispatcher.CallLog(c.Log.Calls),
 		Partitions: c.Streams.Partitions, Lease: c.Dispatcher.Lease,
 		CallTimeout: c.Dispatcher.CallTimeout, Grace: c.Dispatcher.Grace, MaxInFlight: c.Dispatcher.MaxInFlight,
 		// A request ends as expired a little before it would leave the stream.
@@ -205,7 +219,7 @@ func groups(c *config.Config) []dispatcher.Group {
 // meanwhile.
 func RunCollector(ctx context.Context, p Process) error {
 	col, err := collector.New(collector.Config{
-		JS: p.JS, Providers: Providers(), Accounts: parsed(p.Config), Log: p.Log, Observer: p.Ops.Collector(),
+		JS: p.JS, Providers: Providers(), Accounts: parsed(p.Config), Log: p.Log, Observer: p.Ops.Collector(), Tracer: p.Tracer,
 		Workers: p.Config.Collector.Workers,
 	})
 	if err != nil {
