@@ -1,6 +1,8 @@
 package ops
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tramhq/tram/pkg/events"
@@ -11,8 +13,9 @@ import (
 type lanes struct {
 	d Dispatcher
 
-	partitions, inFlight, inFlightMax                      *prometheus.Desc
+	partitions, inFlight, inFlightMax, runnable            *prometheus.Desc
 	state, calls, concurrency, open, queued, behind, usage *prometheus.Desc
+	oldest                                                 *prometheus.Desc
 }
 
 func newLanes(d Dispatcher) *lanes {
@@ -27,6 +30,8 @@ func newLanes(d Dispatcher) *lanes {
 		partitions:  desc("tram_dispatcher_partitions", "Partitions that this dispatcher works."),
 		inFlight:    desc("tram_dispatcher_in_flight", "Requests being executed."),
 		inFlightMax: desc("tram_dispatcher_in_flight_limit", "Requests that may be executed at once, dispatcher.max_in_flight."),
+		runnable: desc("tram_dispatcher_runnable_requests", "Requests whose account may be called now: "+
+			"they wait for this dispatcher, not for a limit, a provider or an operator."),
 		state: of("tram_lane_state", "1 for the state an account is in: idle, working, paused, credential_refused, "+
 			"breaker_open, breaker_probing, silenced. Its other states are not there.", "state"),
 		calls:       of("tram_lane_in_flight", "Calls of the account under way or about to start."),
@@ -35,14 +40,15 @@ func newLanes(d Dispatcher) *lanes {
 		queued:      of("tram_lane_queued_requests", "Requests read and not begun.", "class"),
 		behind:      of("tram_lane_behind", "1 while more requests wait in the stream than were read.", "class"),
 		usage:       of("tram_lane_usage_ratio", "Share of what the provider allows that is used, as the provider told last."),
+		oldest:      of("tram_lane_oldest_request_seconds", "Age of the oldest request read and not begun. Not there where none is, or in quiet hours.", "class"),
 	}
 }
 
 // Describe implements [prometheus.Collector].
 func (l *lanes) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		l.partitions, l.inFlight, l.inFlightMax,
-		l.state, l.calls, l.concurrency, l.open, l.queued, l.behind, l.usage,
+		l.partitions, l.inFlight, l.inFlightMax, l.runnable,
+		l.state, l.calls, l.concurrency, l.open, l.queued, l.behind, l.usage, l.oldest,
 	} {
 		to <- d
 	}
@@ -58,7 +64,9 @@ func (l *lanes) Collect(to chan<- prometheus.Metric) {
 	gauge(l.partitions, float64(load.Partitions))
 	gauge(l.inFlight, float64(load.InFlight))
 	gauge(l.inFlightMax, float64(load.MaxInFlight))
+	now, runnable := time.Now(), 0
 	for _, s := range l.d.Lanes() {
+		runnable += s.Runnable
 		gauge(l.state, 1, s.Provider, s.Account, string(s.State))
 		gauge(l.calls, float64(s.InFlight), s.Provider, s.Account)
 		gauge(l.concurrency, float64(s.Concurrency), s.Provider, s.Account)
@@ -66,9 +74,13 @@ func (l *lanes) Collect(to chan<- prometheus.Metric) {
 		for i, class := range events.Classes {
 			gauge(l.queued, float64(s.Queued[i]), s.Provider, s.Account, string(class))
 			gauge(l.behind, truth(s.Behind[i]), s.Provider, s.Account, string(class))
+			if s.OldestMS[i] > 0 {
+				gauge(l.oldest, max(now.Sub(time.UnixMilli(s.OldestMS[i])).Seconds(), 0), s.Provider, s.Account, string(class))
+			}
 		}
 		if s.UsagePercent > 0 {
 			gauge(l.usage, s.UsagePercent/100, s.Provider, s.Account)
 		}
 	}
+	gauge(l.runnable, float64(runnable))
 }

@@ -41,7 +41,7 @@ type Ops struct {
 // can look, and no health is looked at. The caller closes it.
 func Start(listen, version string, log *slog.Logger) (*Ops, error) {
 	o := &Ops{Health: newHealth(log), stop: func() {}}
-	o.Metrics = newMetrics(version, func() bool { return o.Ready().Ready })
+	o.Metrics = newMetrics(version, o.Ready)
 	if listen == "" {
 		return o, nil
 	}
