@@ -106,6 +106,9 @@ func (l *lane) track(p publication) {
 // even that does not work.
 func (l *lane) translate(m jetstream.Msg) (*ledger.Result, []*nats.Msg, error) {
 	r, err := ledger.DecodeResult(m.Data())
+	if _, newer := errors.AsType[*ledger.NewerError](err); newer {
+		return nil, nil, err // for a collector that can read it, or for this one when it is updated
+	}
 	if err != nil {
 		l.Log.Error("a record is no result, made it a dead letter", "subject", m.Subject(), "error", err)
 		letter, err := unreadable(m, err)
@@ -171,7 +174,7 @@ func (l *lane) settle() {
 			stored = l.store(p) && stored
 			failpoint.Hit(failpoint.EventPublished)
 		case p.err != nil:
-			l.Log.Error("a result could not be made a dead letter", "error", p.err)
+			l.Log.Error("a result cannot be told now, it comes again", "in", refusedDelay, "error", p.err)
 			stored = false
 		}
 		if p.last == nil {
@@ -200,7 +203,8 @@ const (
 	maxRetryWait   = time.Second
 
 	// refusedDelay is how soon a result comes again of which the broker refuses
-	// an event. It takes a change of the broker's settings to help it.
+	// an event, or that a newer version wrote. It takes a change of the broker's
+	// settings, or of the version, to help it.
 	refusedDelay = time.Minute
 )
 

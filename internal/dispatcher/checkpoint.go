@@ -22,6 +22,7 @@ type checkpoint struct {
 	Cancels uint64     `msgpack:"cancels,omitempty"` // the cancels before this one have been answered; 0 is those up to Feed
 	Past    []*past    `msgpack:"past,omitempty"`    // of requests that this owner has not met again yet; Lanes know better
 	Lanes   []laneMark `msgpack:"lanes,omitempty"`
+	Format  int        `msgpack:"format,omitempty"` // see [ledger.Format]; that of the intents and results of this owner, too
 }
 
 // A laneMark is an account that has work, or has done what the feed has not come

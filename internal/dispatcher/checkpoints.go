@@ -11,6 +11,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/ledger"
 )
 
 // checkpoints keeps a partition's checkpoint in its bucket. Every write names
@@ -46,11 +47,15 @@ func (c *checkpoints) read(ctx context.Context) (*checkpoint, error) {
 	if err := msgpack.Unmarshal(m.Data, &ck); err != nil {
 		return nil, fmt.Errorf("read checkpoint: %w", err)
 	}
+	if err := ledger.CheckFormat(ck.Format); err != nil {
+		return nil, fmt.Errorf("read checkpoint: %w", err)
+	}
 	return &ck, nil
 }
 
 // write stores ck unless it is what is stored already.
 func (c *checkpoints) write(ctx context.Context, ck *checkpoint) error {
+	ck.Format = ledger.Format
 	data, err := msgpack.Marshal(ck)
 	if err != nil {
 		return fmt.Errorf("write checkpoint: %w", err)

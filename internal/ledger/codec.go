@@ -69,6 +69,11 @@ func decode[T any](what string, data []byte) (*T, error) {
 	if err := msgpack.Unmarshal(data, v); err != nil {
 		return nil, fmt.Errorf("decode %s: %w", what, err)
 	}
+	if f, ok := any(v).(formatted); ok {
+		if err := CheckFormat(f.format()); err != nil {
+			return nil, fmt.Errorf("decode %s: %w", what, err)
+		}
+	}
 	return v, nil
 }
 
