@@ -96,6 +96,23 @@ func TestUp(t *testing.T) {
 		t.Errorf("a line for people says who it went to: %q", stdout)
 	}
 
+	code, stdout, stderr = tram(t, "", "trace", "one", "--body", "-s", up.nats)
+	if code != 0 || !strings.Contains(stdout, "ended as accepted, after ") || !strings.Contains(stdout, "HTTP 200") || !strings.Contains(stdout, `"09******01"`) {
+		t.Errorf("trace: got %d, %q, %q", code, stdout, stderr)
+	}
+	var whats []string
+	code, stdout, stderr = tram(t, "", "trace", "one", "--json", "-s", up.nats)
+	for line := range strings.Lines(stdout) {
+		var e struct{ What string }
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Errorf("%q: %v", line, err)
+		}
+		whats = append(whats, e.What)
+	}
+	if code != 0 || strings.Join(whats, " ") != "request published intent call result event" {
+		t.Errorf("trace: got %d, %q, %q", code, whats, stderr)
+	}
+
 	code, stdout, stderr = tram(t, "", "report", "momo/shop", "momo.messages_report", "-s", up.nats,
 		"--preset", "DAY_AGO_30", "--filter", "condition_id=NO_ACTIVITIES_30", "--wait", "--json")
 	if code != 0 {
@@ -218,6 +235,8 @@ func TestRun_exitCodes(t *testing.T) {
 		{"nothing to do with a lane", "", []string{"lane"}, 2, "say what to do: pause, resume"},
 		{"lane of no account", "", []string{"lane", "pause", "caresoft/hotlin", "-s", up.nats}, 3, "there is hotline: did you mean caresoft/hotline?"},
 		{"lanes of no provider", "", []string{"lane", "resume", "--provider", "moomoo", "-s", up.nats}, 3, "moomoo is not configured"},
+		{"trace of nothing", "", []string{"trace", "nobody", "-s", up.nats}, 1, `no such request was found: "nobody"; looked at TRAM_REQUESTS`},
+		{"trace since ever", "", []string{"trace", "one", "--since", "ever"}, 2, "--since must be a time"},
 		{"status of no name", "", []string{"status", "a b", "-s", up.nats}, 2, "must be provider or provider/account"},
 		{"bad configuration", "", []string{"config", "--config", "testdata/misspelt.yaml"}, 3, "line 1: dispatchr is not a setting: did you mean dispatcher?"},
 		{"no broker", "", append([]string{"send", "caresoft/hotline", "-s", "127.0.0.1:1", "--connect-timeout", "50ms"}, phone...), 4, "the broker cannot be reached"},

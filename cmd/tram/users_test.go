@@ -205,6 +205,7 @@ func TestUsers(t *testing.T) {
 	g.awaitLetters(3)
 	list := g.as("operator", "dead", "list", "--json")
 	g.as("operator", "dead", "show", number(t, list, "refused"))
+	contains(t, "trace", g.as("operator", "trace", "refused"), "group refused")
 	g.as("operator", "dead", "redrive", "--request", "refused", "--rate", "500")
 	g.as("operator", "dead", "resolve", "--sent", "--request", "sent")
 	g.as("operator", "dead", "resolve", "--resend", "--request", "again")
@@ -217,6 +218,8 @@ func TestUsers(t *testing.T) {
 	g.as("operator", "replay", "clean", "own")
 	g.as("operator", "replay", "requests", "--resend", "--yes", "--account", "caresoft/hotline", "--state", "accepted", "--expires-in", "1h")
 	g.as("operator", "export", "TRAM_RESULTS")
+	contains(t, "trace", g.as("operator", "trace", "report", "--since", "1h"), "replayed ")
+	contains(t, "trace", g.as("operator", "trace", "sent"), "by a person")
 
 	// One dispatcher goes, and the other takes everything over.
 	first()

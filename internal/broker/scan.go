@@ -13,8 +13,9 @@ import (
 // A Window is a part of a stream: what matches any of its subjects (none is
 // all), from sequence From to sequence To, both included; To 0 is the end.
 type Window struct {
-	Subjects []string
-	From, To uint64
+	Subjects    []string
+	From, To    uint64
+	HeadersOnly bool // the server keeps the bodies to itself
 }
 
 // Scan calls fn for every message of the window that the stream has when Scan is
@@ -79,7 +80,7 @@ func (s *scan) run(ctx context.Context) error {
 		return nil
 	}
 	cons, err := s.js.OrderedConsumer(asked, s.stream, jetstream.OrderedConsumerConfig{
-		FilterSubjects: s.window.Subjects, InactiveThreshold: 30 * time.Second, MaxResetAttempts: 1,
+		FilterSubjects: s.window.Subjects, HeadersOnly: s.window.HeadersOnly, InactiveThreshold: 30 * time.Second, MaxResetAttempts: 1,
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: s.window.From,
 	})
 	if err != nil {

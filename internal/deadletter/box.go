@@ -101,7 +101,7 @@ func (b *Box) Get(ctx context.Context, id uint64) (*Letter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return read(m)
+	return Read(m)
 }
 
 var errEnough = errors.New("enough")
@@ -116,7 +116,7 @@ func (b *Box) Each(ctx context.Context, f *Filter, upTo uint64, fn func(*Letter)
 		if m.Seq > upTo {
 			return errEnough
 		}
-		l, err := read(m)
+		l, err := Read(m)
 		if err != nil || !f.chooses(l) {
 			return err
 		}

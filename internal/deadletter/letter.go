@@ -30,9 +30,9 @@ type Letter struct {
 // that is none.
 const ReasonUnreadableLetter = "unreadable_letter"
 
-// read reads a message of the stream. Whatever somebody has published there is a
+// Read reads a message of the stream. Whatever somebody has published there is a
 // letter, if one about which only little can be said.
-func read(m *broker.Stored) (*Letter, error) {
+func Read(m *broker.Stored) (*Letter, error) {
 	group, provider, account, err := broker.ParseDead(m.Subject)
 	if err != nil {
 		return nil, err

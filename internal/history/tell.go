@@ -1,0 +1,261 @@
+package history
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/ledger"
+	"github.com/tramhq/tram/internal/mask"
+	"github.com/tramhq/tram/internal/schedule"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+// Find returns the histories of the requests that q names, the newest first. The
+// error wraps [ErrNotFound] if there is none.
+func (r *Reader) Find(ctx context.Context, q Query) ([]*History, error) {
+	found, err := r.find(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	var all []*History
+	for _, s := range found {
+		h, err := r.tell(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, h)
+	}
+	return all, nil
+}
+
+// A telling gathers the history of one request.
+type telling struct {
+	*Reader
+	*subject
+	h         *History
+	req       *events.Request      // as far as it can be read; nil if nowhere
+	published map[uint64]time.Time // when each of its messages was stored, as far as that is known
+	began     time.Time            // the oldest of these; zero is not known
+	results   []stored
+	ended     bool // by the last of the results
+}
+
+// A stored is a result as the stream has it.
+type stored struct {
+	*ledger.Result
+	at  time.Time
+	seq uint64
+}
+
+func (r *Reader) tell(ctx context.Context, s *subject) (*History, error) {
+	t := &telling{Reader: r, subject: s, published: map[uint64]time.Time{}, h: &History{
+		ID: s.id, Source: s.source, Provider: s.provider, Account: s.account,
+	}}
+	for _, part := range []func(context.Context) error{
+		t.requests, t.later, t.readResults, t.intents, t.told, t.replays, t.dead, t.cancels, t.ancestor,
+	} {
+		if err := part(ctx); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortStableFunc(t.h.Entries, func(a, b Entry) int { return a.order.Compare(b.order) })
+	t.h.Standing = t.standing()
+	return t.h, nil
+}
+
+// add adds what happened at a time of the broker's.
+func (t *telling) add(at time.Time, e Entry) {
+	e.AtMS = cmp.Or(e.AtMS, at.UnixMilli())
+	e.order = at
+	e.Detail, e.ProviderText = t.words(e.Detail), t.words(e.ProviderText)
+	for i := range e.Warnings {
+		e.Warnings[i] = t.words(e.Warnings[i])
+	}
+	t.h.Entries = append(t.h.Entries, e)
+}
+
+func (t *telling) words(text string) string { return mask.Words(t.req, text, t.Reveal) }
+
+// requests tells how the request was published, and as what it came back.
+func (t *telling) requests(ctx context.Context) error {
+	gone := 0
+	for _, m := range t.messages {
+		e := Entry{What: Published, Stream: broker.Requests, Seq: m.seq}
+		if m.from != 0 {
+			e.What = CameBack
+		}
+		switch {
+		case m.stored != nil:
+			full, err := t.read.Get(ctx, broker.Requests, m.seq)
+			if errors.Is(err, jetstream.ErrMsgNotFound) {
+				gone++
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			at, err := broker.ParseStored(full.Subject)
+			if err != nil {
+				return err
+			}
+			t.original(m.seq, full.Time, at.Public().String(), full.Header, full.Data)
+			e.Subject, e.Headers = full.Subject, envelope(full.Header)
+			t.add(full.Time, e)
+		case m.result != nil:
+			at := time.UnixMilli(m.result.TimeMS)
+			t.original(m.seq, at, m.result.Subject, m.result.Header, m.result.Data)
+			e.Subject, e.Headers, e.Note = m.result.Subject, envelope(m.result.Header), "as its result has it: it has left the stream"
+			t.add(at, e)
+		default:
+			gone++
+		}
+	}
+	if gone > 0 {
+		t.add(t.began, Entry{What: Incomplete, Stream: broker.Requests, Note: "what was published has left the stream"})
+	}
+	for _, c := range t.children {
+		t.add(c.stored.Time, Entry{What: Redriven, Stream: broker.Requests, Seq: c.stored.Seq, RequestID: c.id})
+	}
+	return nil
+}
+
+// original takes in the request as it was published, and when.
+func (t *telling) original(seq uint64, at time.Time, subject string, h nats.Header, data []byte) {
+	if _, known := t.published[seq]; !known && !at.IsZero() {
+		t.published[seq] = at
+		if t.began.IsZero() || at.Before(t.began) {
+			t.began = at
+		}
+	}
+	if t.req != nil {
+		return
+	}
+	t.req, _ = events.DecodeRequest(subject, h, data)
+	if t.req == nil {
+		return
+	}
+	t.h.Kind, t.h.Class, t.h.AncestorID = t.req.Kind, t.req.Class, t.req.AncestorID
+	t.h.Schedule, _ = strings.CutPrefix(t.source, schedule.Source(""))
+	if t.h.Schedule == t.source {
+		t.h.Schedule = ""
+	}
+	switch {
+	case t.req.Report != nil:
+		t.h.Name = t.req.Report.Report
+	case t.req.Command != nil:
+		t.h.Name = t.req.Command.Command
+	case t.req.Cancel != nil:
+		_, t.h.Name = t.req.Target()
+	}
+	if t.Body {
+		t.h.Body = mask.Request(t.req, t.Reveal)
+	}
+}
+
+// envelope returns the headers that carry no personal data, by contract.
+func envelope(h nats.Header) map[string]string {
+	all := map[string]string{}
+	for name, values := range h {
+		if lower := strings.ToLower(name); strings.HasPrefix(lower, "ce-") || slices.Contains([]string{"nats-msg-id", "traceparent", "tracestate"}, lower) {
+			all[name] = strings.Join(values, ", ")
+		}
+	}
+	return all
+}
+
+// later tells what LATER keeps of the request, which it finds by its name.
+func (t *telling) later(ctx context.Context) error {
+	name := broker.RequestName(t.source, t.id)
+	kept, _, err := t.read.NextBySubject(ctx, broker.Later, broker.PlansFilter(t.partition, t.provider, t.account, name), 1, 100)
+	if err != nil {
+		return err
+	}
+	for _, m := range kept {
+		at, due, seq, err := broker.ParseLater(m.Subject)
+		scheduled, planned := strings.CutPrefix(m.Header.Get(jetstream.ScheduleHeader), "@at ")
+		if err != nil || due || !planned { // brought back, or kept from being planned
+			continue
+		}
+		t.original(seq, time.Time{}, at.Public().String(), m.Header, m.Data)
+		e := Entry{What: Planned, Stream: broker.Later, Seq: m.Seq, Subject: m.Subject}
+		if back, err := time.Parse(time.RFC3339Nano, scheduled); err == nil {
+			e.RetryAtMS = back.UnixMilli()
+		}
+		t.add(m.Time, e)
+	}
+	void, err := t.read.Last(ctx, broker.Later, broker.VoidSubject(t.partition, t.provider, t.account, name))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	t.add(void.Time, Entry{What: TakenBack, Stream: broker.Later, Seq: void.Seq, Subject: void.Subject})
+	return nil
+}
+
+// ancestor tells which request this one was made of.
+func (t *telling) ancestor(ctx context.Context) error {
+	if t.h.AncestorID == "" {
+		return nil
+	}
+	found, err := t.findRequest(ctx, Query{ID: t.h.AncestorID, Source: t.source, Provider: t.provider, Account: t.account})
+	if err != nil {
+		return err
+	}
+	for _, s := range found {
+		for _, m := range s.messages {
+			if m.stored != nil && m.from == 0 {
+				t.add(m.stored.Time, Entry{What: Ancestor, Stream: broker.Requests, Seq: m.seq, RequestID: s.id})
+			}
+		}
+	}
+	return nil
+}
+
+// cancels tells who has asked for the request to be taken back, before it ended.
+func (t *telling) cancels(ctx context.Context) error {
+	if t.h.Kind == events.KindCancel || len(t.messages) == 0 {
+		return nil
+	}
+	w := broker.Window{
+		Subjects: []string{fmt.Sprintf("req.%d.%s.%s.*.%s", t.partition, t.provider, t.account, events.KindCancel)},
+		From:     t.messages[0].seq + 1,
+	}
+	var err error
+	if t.ended {
+		if w.To, err = t.until(ctx, broker.Requests); err != nil {
+			return err
+		}
+	}
+	return t.scan(ctx, broker.Requests, w, func(m *broker.Stored) error {
+		at, err := broker.ParseStored(m.Subject)
+		if err != nil {
+			return nil
+		}
+		cancel, fault := events.DecodeRequest(at.Public().String(), m.Header, m.Data)
+		if fault != nil {
+			return nil
+		}
+		if source, id := cancel.Target(); source == t.source && id == t.id {
+			t.add(m.Time, Entry{What: Cancel, Stream: broker.Requests, Seq: m.Seq, Subject: m.Subject, RequestID: cancel.ID})
+		}
+		return nil
+	})
+}
+
+// until returns the sequence of a stream up to which it may have something that
+// came before the last result.
+func (t *telling) until(ctx context.Context, stream string) (uint64, error) {
+	next, err := t.read.SeqAt(ctx, stream, t.results[len(t.results)-1].at.Add(skew))
+	return max(next, 2) - 1, err // 0 would be the end
+}
