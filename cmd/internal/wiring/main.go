@@ -66,6 +66,7 @@ func start(ctx context.Context, name string, args, environ []string, stdout, std
 	flags.SetOutput(stderr)
 	file := flags.String("config", "", "configuration `file`; without it the environment is all")
 	version := flags.Bool("version", false, "print the version and exit")
+	ready := flags.Bool("ready", false, "ask the process that runs here with this configuration whether it is ready, and exit: 0 if it is")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return ExitOK
@@ -79,11 +80,18 @@ func start(ctx context.Context, name string, args, environ []string, stdout, std
 		return ExitOK
 	}
 	// Only who calls providers is to have what that takes.
-	source := config.Source{Path: *file, Environ: environ, Providers: Providers(), WithoutSecrets: name == "collector"}
+	source := config.Source{Path: *file, Environ: environ, Providers: Providers(), WithoutSecrets: name == "collector" || *ready}
 	c, err := source.Load()
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return ExitRefused
+	}
+	if *ready {
+		if err := askReady(ctx, c.Ops.Listen, stdout); err != nil {
+			fmt.Fprintln(stderr, err)
+			return ExitFailure
+		}
+		return ExitOK
 	}
 	return serve(ctx, name, c, source.Load, Logger(stderr, c.Log), run)
 }
