@@ -58,6 +58,25 @@ func TestCLI_page(t *testing.T) {
 
 func ofCompletion(c *cobra.Command) bool { return strings.Contains(c.CommandPath(), " completion ") }
 
+// TestCLI_json makes sure that each command that prints a result can print it for
+// programs.
+func TestCLI_json(t *testing.T) {
+	others := map[string]string{
+		"tram up": "runs until it is stopped", "tram sandbox": "runs until it is stopped", "tram export": "prints nothing but JSON lines",
+		"tram man": "prints nothing", "tram completion": "is for shells",
+	}
+	for _, c := range allCommands(rootCommand()) {
+		has := c.Flags().Lookup("json") != nil
+		why := others[c.CommandPath()]
+		if ofCompletion(c) || c.HasSubCommands() {
+			continue
+		}
+		if excused := why != ""; has == excused {
+			t.Errorf("%s has --json: %v; it %s", c.CommandPath(), has, why)
+		}
+	}
+}
+
 var aWord = regexp.MustCompile(`"[^"]*"|'[^']*'|\S+`)
 
 // TestCLI_examples makes sure that each command that does something has an

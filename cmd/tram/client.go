@@ -19,12 +19,15 @@ import (
 // A brokerFlag says where the broker is, over what the environment says.
 type brokerFlag struct {
 	server  string
+	context string
 	connect time.Duration
 }
 
 func (b *brokerFlag) register(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&b.server, "server", "s", "", "URL of the broker (NATS_URL, default nats://127.0.0.1:4222)")
-	cmd.Flags().DurationVar(&b.connect, "connect-timeout", 3*time.Second, "how long to try to reach the broker")
+	fs := cmd.Flags()
+	fs.StringVarP(&b.server, "server", "s", "", "URL of the broker (NATS_URL, default nats://127.0.0.1:4222)")
+	fs.StringVar(&b.context, "context", "", "context of the nats command (NATS_CONTEXT, default the selected one)")
+	fs.DurationVar(&b.connect, "connect-timeout", 3*time.Second, "how long to try to reach the broker (NATS_TIMEOUT)")
 }
 
 // A client talks to the relay as any service does: by the public library.
@@ -38,17 +41,36 @@ func (c *client) close() { c.nc.Close() }
 // dial connects to the broker. Its error is errUnreachable or about the
 // settings.
 func (b *brokerFlag) dial(cmd *cobra.Command) (*client, error) {
-	c, err := config.LoadBroker("", os.Environ())
+	c, err := b.load("")
 	if err != nil {
 		return nil, err
 	}
 	return b.dialAs(cmd, c)
 }
 
+// load reads what a configuration file, if there is one, says about the broker;
+// over it lie the context of the nats command, the environment and the flags. A
+// context that somebody has selected once for all does not override a file.
+func (b *brokerFlag) load(file string) (*config.Config, error) {
+	environ, err := natsEnviron(os.Environ(), b.context, file != "")
+	if err != nil {
+		return nil, err
+	}
+	c, err := config.LoadBroker(file, environ)
+	if err == nil && b.server != "" {
+		c.NATS.URL = b.server
+	}
+	return c, err
+}
+
 // dialAs is dial with the settings of c.
 func (b *brokerFlag) dialAs(cmd *cobra.Command, c *config.Config) (*client, error) {
-	if b.server != "" {
-		c.NATS.URL = b.server
+	if text := os.Getenv("NATS_TIMEOUT"); text != "" && !cmd.Flags().Changed("connect-timeout") {
+		d, err := time.ParseDuration(text)
+		if err != nil || d <= 0 {
+			return nil, usage("NATS_TIMEOUT must be a duration such as 5s, it is %q", text)
+		}
+		b.connect = d
 	}
 	timeout := fmt.Errorf("no connection to %s within %v", c.NATS.URL, b.connect)
 	ctx, cancel := context.WithTimeoutCause(cmd.Context(), b.connect, timeout)

@@ -150,6 +150,7 @@ func (f *exportFlags) window(cmd *cobra.Command, c *client, stream string) (w br
 func importCommand() *cobra.Command {
 	var b brokerFlag
 	var anyway bool
+	var printJSON bool
 	cmd := &cobra.Command{
 		Use:   "import file",
 		Short: "Read an export back into a broker for tests",
@@ -183,6 +184,9 @@ belong to somebody. --anyway does it all the same.`,
 			if err != nil {
 				return fmt.Errorf("after %s: %w", count(done.Stored+done.Duplicate, "row"), err)
 			}
+			if printJSON {
+				return printLine(cmd.OutOrStdout(), map[string]int{"imported": done.Stored, "were_there": done.Duplicate})
+			}
 			told := count(done.Stored, "row") + " imported"
 			if done.Duplicate > 0 {
 				told = fmt.Sprintf("%s, %d were there already", told, done.Duplicate)
@@ -193,5 +197,6 @@ belong to somebody. --anyway does it all the same.`,
 	}
 	b.register(cmd)
 	cmd.Flags().BoolVar(&anyway, "anyway", false, "import into streams that are not empty, and beside dispatchers")
+	cmd.Flags().BoolVar(&printJSON, "json", false, "print JSON")
 	return cmd
 }

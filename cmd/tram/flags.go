@@ -82,7 +82,7 @@ func (f *requestFlags) request(kind events.Kind, address string) (*events.Reques
 }
 
 // besideBody are the flags that say nothing about the body of a request.
-var besideBody = []string{"server", "connect-timeout", "class", "id", "source", "body", "wait", "timeout", "json"}
+var besideBody = []string{"server", "context", "connect-timeout", "class", "id", "source", "body", "wait", "timeout", "json"}
 
 // readBody decodes the JSON that --body names into v, unless it was not given.
 func (f *requestFlags) readBody(cmd *cobra.Command, v any) (given bool, err error) {

@@ -58,6 +58,7 @@ type laneFlags struct {
 	providers []string
 	by        string
 	reason    string
+	printJSON bool
 }
 
 func laneActionCommand(pause bool, cmd *cobra.Command) *cobra.Command {
@@ -71,6 +72,7 @@ func laneActionCommand(pause bool, cmd *cobra.Command) *cobra.Command {
 	if pause {
 		fs.StringVar(&f.reason, "reason", "", "why, for others to see")
 	}
+	fs.BoolVar(&f.printJSON, "json", false, "print JSON, one line each")
 	return cmd
 }
 
@@ -194,11 +196,20 @@ func (f *laneFlags) confirm(cmd *cobra.Command, c *client, accounts []string) er
 		}
 	}
 	for _, a := range accounts {
-		note := ""
-		if slices.Contains(open, a) {
-			note = ": stored, but no dispatcher has confirmed it yet"
+		var err error
+		switch confirmed := !slices.Contains(open, a); {
+		case f.printJSON:
+			err = printLine(cmd.OutOrStdout(), struct {
+				Account   string `json:"account"`
+				Did       string `json:"did"`
+				Confirmed bool   `json:"confirmed"` // by the dispatcher that has it
+			}{a, did, confirmed})
+		case confirmed:
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", did, a)
+		default:
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s: stored, but no dispatcher has confirmed it yet\n", did, a)
 		}
-		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s%s\n", did, a, note); err != nil {
+		if err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/tramhq/tram/cmd/internal/wiring"
 	"github.com/tramhq/tram/internal/config"
@@ -33,8 +35,11 @@ Data goes to standard output, everything else to standard error. Exit codes:
      permit what the command does
   5  the request was carried out, but did not end as accepted or done
 
-The broker is found as by the nats command: NATS_URL, NATS_CREDS, NATS_NKEY,
-NATS_USER and NATS_PASSWORD, NATS_TOKEN, NATS_CA, NATS_CERT and NATS_KEY.`
+The broker is found as by the nats command. First hold flags, then the variables
+NATS_URL, NATS_CREDS, NATS_NKEY, NATS_USER and NATS_PASSWORD, NATS_TOKEN, NATS_CA,
+NATS_CERT, NATS_KEY and NATS_TIMEOUT, then the context that --context or
+NATS_CONTEXT names, then the file of --config, where a command has it, and without
+one the context that "nats context select" has chosen.`
 
 func main() {
 	heap.Spare(wiring.SpareHeap)
@@ -54,6 +59,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.AddCommand(upCommand(), sandboxCommand(), setupCommand(), sendCommand(), reportCommand(), commandCommand(), cancelCommand(), tailCommand(),
 		statusCommand(), traceCommand(), laneCommand(), scheduleCommand(), deadCommand(), replayCommand(), exportCommand(), importCommand(), configCommand(), manCommand(), versionCommand())
+	complete(root)
 	return root
 }
 
@@ -147,6 +153,7 @@ func versionCommand() *cobra.Command {
 
 func configCommand() *cobra.Command {
 	var file string
+	var printJSON bool
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Check a configuration and print it with its defaults, without secrets",
@@ -158,9 +165,21 @@ func configCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.Dump(cmd.OutOrStdout())
+			if !printJSON {
+				return c.Dump(cmd.OutOrStdout())
+			}
+			var text bytes.Buffer
+			var tree any
+			if err := c.Dump(&text); err != nil {
+				return err
+			}
+			if err := yaml.Unmarshal(text.Bytes(), &tree); err != nil {
+				return fmt.Errorf("print configuration: %w", err)
+			}
+			return printLine(cmd.OutOrStdout(), tree)
 		},
 	}
 	cmd.Flags().StringVar(&file, "config", "", "configuration file; without it the environment is all")
+	cmd.Flags().BoolVar(&printJSON, "json", false, "print JSON")
 	return cmd
 }

@@ -24,6 +24,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asTram) != "" {
 		main() // it exits
 	}
+	os.Setenv("XDG_CONFIG_HOME", os.DevNull) // whoever runs the tests may have contexts of the nats command
 	brokertest.VerifyTestMain(m)
 }
 
@@ -134,6 +135,10 @@ func TestUp(t *testing.T) {
 	if code != 0 || strings.Count(stdout, "unchanged ") != len(streamNames) {
 		t.Errorf("setup: got %d, %q, %q", code, stdout, stderr)
 	}
+	for _, args := range []string{"setup", "lane pause caresoft/hotline", "lane resume caresoft/hotline", "status", "schedule list", "replay list", "dead list --summary"} {
+		printsJSON(t, append(strings.Fields(args), "--json", "-s", up.nats)...)
+	}
+	printsJSON(t, "config", "--json")
 	code, _, stderr = tram(t, "", "up", "--dir", dir, "--listen", "127.0.0.1:0")
 	if code != wiring.ExitFailure || !strings.Contains(stderr, "is in use by another process") {
 		t.Errorf("a second up in the directory: got %d, %q", code, stderr)
@@ -141,6 +146,20 @@ func TestUp(t *testing.T) {
 	code, _, stderr = tram(t, "", "up", "--dir", t.TempDir(), "--listen", strings.TrimPrefix(up.nats, "nats://"))
 	if code != wiring.ExitFailure || !strings.Contains(stderr, "takes a free port") {
 		t.Errorf("a second up at the address: got %d, %q", code, stderr)
+	}
+}
+
+// printsJSON makes sure that a command succeeds and prints JSON lines alone.
+func printsJSON(t *testing.T, args ...string) {
+	t.Helper()
+	code, stdout, stderr := tram(t, "", args...)
+	if code != 0 || stderr != "" {
+		t.Errorf("%v: got %d, %q, %q", args, code, stdout, stderr)
+	}
+	for line := range strings.Lines(stdout) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("%v: %q is no JSON", args, line)
+		}
 	}
 }
 

@@ -170,6 +170,7 @@ func replayListCommand() *cobra.Command {
 
 func replayCleanCommand() *cobra.Command {
 	var b brokerFlag
+	var printJSON bool
 	cmd := &cobra.Command{
 		Use:   "clean name…",
 		Short: "Forget replays, and remove the streams that were made for them",
@@ -190,11 +191,17 @@ stops.`,
 					errs = append(errs, err)
 					continue
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "cleaned %s\n", name)
+				if printJSON {
+					errs = append(errs, printLine(cmd.OutOrStdout(), map[string]string{"name": name, "did": "cleaned"}))
+					continue
+				}
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "cleaned %s\n", name)
+				errs = append(errs, err)
 			}
 			return errors.Join(errs...)
 		},
 	}
 	b.register(cmd)
+	cmd.Flags().BoolVar(&printJSON, "json", false, "print JSON, one line each")
 	return cmd
 }

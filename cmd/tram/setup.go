@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"reflect"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -12,12 +11,12 @@ import (
 
 	"github.com/tramhq/tram/cmd/internal/wiring"
 	"github.com/tramhq/tram/internal/broker"
-	"github.com/tramhq/tram/internal/config"
 )
 
 func setupCommand() *cobra.Command {
 	var b brokerFlag
 	var file string
+	var printJSON bool
 	cmd := &cobra.Command{
 		Use:   "setup",
 		Short: "Create the relay's streams on a broker, or bring them up to date",
@@ -27,7 +26,7 @@ section "streams" of the configuration. Running it again changes nothing.`,
   NATS_URL=nats://broker:4222 NATS_CREDS=admin.creds tram setup --config tram.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := config.LoadBroker(file, os.Environ())
+			c, err := b.load(file)
 			if err != nil {
 				return err
 			}
@@ -36,18 +35,19 @@ section "streams" of the configuration. Running it again changes nothing.`,
 				return err
 			}
 			defer cl.close()
-			return setup(cmd, cl.js, wiring.Streams(c.Streams))
+			return setup(cmd, cl.js, wiring.Streams(c.Streams), printJSON)
 		},
 	}
 	b.register(cmd)
 	cmd.Flags().StringVar(&file, "config", "", "configuration file; without it the environment is all")
+	cmd.Flags().BoolVar(&printJSON, "json", false, "print JSON, one line each")
 	return cmd
 }
 
 var streamNames = broker.Names()
 
 // setup sets the streams up and says for each what became of it.
-func setup(cmd *cobra.Command, js jetstream.JetStream, s broker.Streams) error {
+func setup(cmd *cobra.Command, js jetstream.JetStream, s broker.Streams, printJSON bool) error {
 	before, err := streamConfigs(cmd.Context(), js)
 	if err != nil {
 		return err
@@ -67,7 +67,14 @@ func setup(cmd *cobra.Command, js jetstream.JetStream, s broker.Streams) error {
 				what = "unchanged"
 			}
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%-9s %s\n", what, name)
+		if printJSON {
+			err = printLine(cmd.OutOrStdout(), map[string]string{"stream": name, "did": what})
+		} else {
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%-9s %s\n", what, name)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package deadletter
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -19,6 +21,9 @@ func Explain(reason string) (Explanation, bool) {
 	e, ok := explanations()[reason]
 	return e, ok
 }
+
+// Reasons returns all reasons that [Explain] knows, sorted.
+func Reasons() []string { return slices.Sorted(maps.Keys(explanations())) }
 
 // explanations reads the tables of the document, whose rows are
 //
