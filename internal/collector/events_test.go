@@ -35,6 +35,11 @@ var eventCases = []struct {
 			State: events.StateAccepted, Evidence: events.Strong, MessageID: "m-9", Warnings: []string{"oa_defaulted"}, AtMS: start + 200,
 		}
 	}},
+	{name: "send traced", account: account(), result: func(t testing.TB) *ledger.Result {
+		r := accepted(t, 7)
+		r.Trace = "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01"
+		return r
+	}},
 	{name: "send deferred", account: account(), result: func(t testing.TB) *ledger.Result {
 		return &ledger.Result{
 			Seq: 7, Call: 3, Attempt: 2, Step: 1, Request: original(t, sendRequest("s-1")), Answer: &channels.Answer{Status: 429},
