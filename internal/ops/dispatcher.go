@@ -93,9 +93,8 @@ func (m *DispatcherMetrics) Meter(provider, name string) dispatcher.Meter {
 		m.meters[a] = &meter{
 			calls:    children{vec: m.calls.MustCurryWith(labels), by: make(map[string]prometheus.Counter)},
 			results:  children{vec: m.results.MustCurryWith(labels), by: make(map[string]prometheus.Counter)},
-			spent:    sync.OnceValue(func() prometheus.Counter { return m.spent.With(labels) }),
 			duration: m.duration.WithLabelValues(provider),
-			waited:   m.waited.MustCurryWith(prometheus.Labels{"provider": provider}),
+			of:       m, account: a,
 		}
 	}
 	return m.meters[a]
@@ -104,17 +103,21 @@ func (m *DispatcherMetrics) Meter(provider, name string) dispatcher.Meter {
 // A meter counts for one account; it implements [dispatcher.Meter].
 type meter struct {
 	calls, results children
-	spent          func() prometheus.Counter
 	duration       prometheus.Observer
-	waited         prometheus.ObserverVec
+
+	of      *DispatcherMetrics
+	account account
+	called  sync.Once
+	spent   prometheus.Counter // since the first call
 }
 
 func (m *meter) Called(c dispatcher.Called) {
 	m.calls.of(string(c.Answer)).Inc()
-	m.spent().Add(c.Took.Seconds())
+	m.called.Do(func() { m.spent = m.of.spent.WithLabelValues(m.account.provider, m.account.name) })
+	m.spent.Add(c.Took.Seconds())
 	observe(m.duration, c.Took, c.TraceID)
 	if c.Class != "" {
-		observe(m.waited.WithLabelValues(string(c.Class)), c.Waited, c.TraceID)
+		observe(m.of.waited.WithLabelValues(m.account.provider, string(c.Class)), c.Waited, c.TraceID)
 	}
 }
 
