@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -79,13 +80,20 @@ func (f *redriveFlags) run(cmd *cobra.Command, args []string) error {
 	}
 	defer c.close()
 	goLast()
+	// With one processor fewer threads wake each other, which is most of the work.
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	ctx := cmd.Context()
-	switch {
-	case f.resume != "":
+	if f.resume != "" {
 		if job, err = f.unfinished(ctx, box); err != nil {
 			return err
 		}
-	case !f.dryRun:
+		left, err := box.Left(ctx, job)
+		if err != nil {
+			return err
+		}
+		return f.carryOut(cmd, box, job, left, "goes on")
+	}
+	if !f.dryRun {
 		others, err := box.Jobs(ctx)
 		if err != nil {
 			return err
@@ -99,18 +107,19 @@ func (f *redriveFlags) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	f.tellPlan(cmd, plan)
-	if f.dryRun || plan.Requests == 0 && f.resume == "" {
-		if plan.Requests == 0 && plan.Letters > 0 && !f.dryRun {
-			return errors.New("none of the letters can be redriven")
-		}
+	switch {
+	case f.dryRun:
+		return nil
+	case plan.Requests == 0 && plan.Letters > 0:
+		return errors.New("none of the letters can be redriven")
+	case plan.Requests == 0:
 		return nil
 	}
-	if f.resume == "" {
-		if err := box.NewJob(ctx, job); err != nil {
-			return err
-		}
+	job.Letters = plan.Letters
+	if err := box.NewJob(ctx, job); err != nil {
+		return err
 	}
-	return f.carryOut(cmd, box, job, plan)
+	return f.carryOut(cmd, box, job, job.Letters, "begins")
 }
 
 // job is what the flags ask for.
@@ -201,11 +210,12 @@ func (f *redriveFlags) tellPlan(cmd *cobra.Command, p *deadletter.Plan) {
 	}
 }
 
-// carryOut redrives, and tells how it goes.
-func (f *redriveFlags) carryOut(cmd *cobra.Command, box *deadletter.Box, job *deadletter.Job, plan *deadletter.Plan) error {
-	fmt.Fprintf(cmd.ErrOrStderr(), "redrive %s begins; should it be interrupted: tram dead redrive --resume %[1]s\n", job.ID)
+// carryOut redrives, and tells how it goes: about how many letters, and whether
+// it begins or goes on.
+func (f *redriveFlags) carryOut(cmd *cobra.Command, box *deadletter.Box, job *deadletter.Job, letters int, does string) error {
+	fmt.Fprintf(cmd.ErrOrStderr(), "redrive %s %s; should it be interrupted: tram dead redrive --resume %[1]s\n", job.ID, does)
 	counts := map[string]int{}
-	bar := newProgress(cmd.OutOrStdout(), plan.Letters, f.printJSON)
+	bar := newProgress(cmd.OutOrStdout(), letters, f.printJSON)
 	err := box.Redrive(cmd.Context(), job, func(told deadletter.Told) {
 		counts[told.As]++
 		bar.step()

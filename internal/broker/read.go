@@ -35,27 +35,23 @@ type Reader struct {
 	nc  *nats.Conn
 	api string // prefix of the JetStream API, with its final dot
 
-	max  int           // messages that Replay asks for at once
-	rest time.Duration // between two reads, in times that the one before took
+	ahead int // messages that Scan asks for before they are wanted
 }
 
 // NewReader returns a reader of the streams that js sees.
 func NewReader(js jetstream.JetStream) *Reader {
-	return &Reader{js: js, nc: js.Conn(), api: apiPrefix(js.Options()), max: maxBatch}
+	return &Reader{js: js, nc: js.Conn(), api: apiPrefix(js.Options()), ahead: scanMessages}
 }
 
-// Gently returns a reader whose Replay asks for a few messages at a time and rests
-// in between, so that others hardly notice it.
+// Gently returns a reader whose Scan has a few messages sent at a time, so that
+// nothing has to wait long for the server to be done with them.
 func (r *Reader) Gently() *Reader {
 	gentle := *r
-	gentle.max, gentle.rest = gentleBatch, gentleRest
+	gentle.ahead = gentleAhead
 	return &gentle
 }
 
-const (
-	gentleBatch = 128
-	gentleRest  = 2 // times as long as the read before took
-)
+const gentleAhead = 64
 
 func apiPrefix(o jetstream.JetStreamOptions) string {
 	switch {
@@ -168,12 +164,10 @@ func (r *Reader) ReplayTo(ctx context.Context, stream, filter string, from, end 
 // is by now.
 func (r *Reader) replay(ctx context.Context, stream, filter string, from, end uint64, left func(uint64) (uint64, error), fn func(*Stored) error) (err error) {
 	for from = max(from, 1); from <= end; {
-		begun := time.Now()
-		msgs, _, err := r.NextBySubject(ctx, stream, filter, from, r.max)
+		msgs, _, err := r.NextBySubject(ctx, stream, filter, from, maxBatch)
 		if err != nil {
 			return err
 		}
-		took := time.Since(begun)
 		for _, m := range msgs {
 			if m.Seq > end {
 				return nil
@@ -183,21 +177,17 @@ func (r *Reader) replay(ctx context.Context, stream, filter string, from, end ui
 			}
 			from = m.Seq + 1
 		}
-		wait := r.rest * took
-		if len(msgs) == 0 {
-			// Either the replica is behind, or what is left has aged out since.
-			if end, err = left(end); err != nil {
-				return err
-			}
-			wait = lagWait
-		}
-		if wait == 0 {
+		if len(msgs) > 0 {
 			continue
+		}
+		// Either the replica is behind, or what is left has aged out since.
+		if end, err = left(end); err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("replay %s: %w", stream, context.Cause(ctx))
-		case <-time.After(wait):
+		case <-time.After(lagWait):
 		}
 	}
 	return nil

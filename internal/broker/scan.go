@@ -90,7 +90,7 @@ func (s *scan) run(ctx context.Context) error {
 	if cons.CachedInfo().NumPending == 0 {
 		return s.over(ctx)
 	}
-	all, err := cons.Messages(jetstream.PullMaxMessagesWithBytesLimit(scanMessages, max(scanBytes, 2*int(s.nc.MaxPayload()))))
+	all, err := cons.Messages(jetstream.PullMaxMessagesWithBytesLimit(s.ahead, max(scanBytes, 2*int(s.nc.MaxPayload()))))
 	if err != nil {
 		return err
 	}

@@ -112,20 +112,18 @@ func (b *Box) Each(ctx context.Context, f *Filter, upTo uint64, fn func(*Letter)
 	if len(f.IDs) > 0 {
 		return b.eachOf(ctx, f, upTo, fn)
 	}
-	err := b.read.Replay(ctx, broker.Dead, f.subject(), 1, func(m *broker.Stored) error {
-		if m.Seq > upTo {
-			return errEnough
-		}
+	newest, err := b.Newest(ctx)
+	if err != nil || newest == 0 {
+		return err
+	}
+	part := broker.Window{Subjects: []string{f.subject()}, To: min(upTo, newest)}
+	return b.read.Scan(ctx, broker.Dead, part, func(m *broker.Stored) error {
 		l, err := Read(m)
 		if err != nil || !f.chooses(l) {
 			return err
 		}
 		return fn(l)
 	})
-	if errors.Is(err, errEnough) {
-		return nil
-	}
-	return err
 }
 
 // eachOf is Each for letters that are named.

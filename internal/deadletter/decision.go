@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -60,28 +59,46 @@ func (e *DecidedError) Error() string {
 
 const decisionsPrefix = "$KV." + broker.DecisionsBucket + "."
 
-// decide stores d as the decision about l, unless there is one. It returns the
-// one that holds.
-func (b *Box) decide(ctx context.Context, l *Letter, d Decision) (held Decision, err error) {
+// A deciding is a decision on its way to the broker.
+type deciding struct {
+	*sending
+	letter *Letter
+	wanted Decision
+}
+
+// deciding begins to store d as the decision about l, unless there is one.
+func (b *Box) deciding(l *Letter, d Decision) (*deciding, error) {
 	data, err := json.Marshal(d)
 	if err != nil {
-		return Decision{}, fmt.Errorf("store decision: %w", err)
+		return nil, fmt.Errorf("store decision: %w", err)
 	}
 	m := nats.NewMsg(decisionsPrefix + l.key())
 	m.Data = data
-	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.Itoa(0))
-	err = b.insist(ctx, "store decision", func(ctx context.Context) error {
-		_, err := b.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
-		return err
-	})
+	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, "0")
+	return &deciding{b.send(m), l, d}, nil
+}
+
+// decide stores d as the decision about l, unless there is one. It returns the
+// one that holds.
+func (b *Box) decide(ctx context.Context, l *Letter, d Decision) (Decision, error) {
+	begun, err := b.deciding(l, d)
+	if err != nil {
+		return Decision{}, err
+	}
+	return begun.held(ctx)
+}
+
+// held returns the decision that holds.
+func (d *deciding) held(ctx context.Context) (Decision, error) {
+	err := d.stored(ctx, "store decision")
 	if err == nil {
-		return d, nil
+		return d.wanted, nil
 	}
 	if !broker.IsWrongSequence(err) {
 		return Decision{}, err
 	}
 	// There is one. It may be this very one, if an answer was lost.
-	before, err := b.decided(ctx, l)
+	before, err := d.decided(ctx, d.letter)
 	if err != nil {
 		return Decision{}, err
 	}

@@ -1,6 +1,7 @@
 package deadletter
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/time/rate"
 
 	"github.com/tramhq/tram/internal/ledger"
 	"github.com/tramhq/tram/internal/renew"
@@ -26,6 +28,7 @@ type Job struct {
 	At        time.Time     `json:"at"`
 	Filter    Filter        `json:"filter"`
 	UpTo      uint64        `json:"up_to"`                // the newest letter
+	Letters   int           `json:"letters,omitempty"`    // as they were counted before it began
 	Class     events.Class  `json:"class"`                // of the new requests
 	Rate      float64       `json:"rate"`                 // of them per second
 	ExpiresIn time.Duration `json:"expires_in,omitempty"` // 0: as they would have, or never if that has passed
@@ -103,13 +106,26 @@ type Plan struct {
 	Refused    map[string]int // letters that are not redriven, by the reason
 }
 
+// A plan takes its time, too: planStep letters, then a rest, and planRate per
+// second.
+const (
+	planRate = 10_000
+	planStep = 25
+)
+
 // Plan looks at everything that j is about, and changes nothing.
 func (b *Box) Plan(ctx context.Context, j *Job) (*Plan, error) {
 	p := &Plan{Kinds: map[events.Kind]int{}, Groups: map[ledger.DeadGroup]int{}, Refused: map[string]int{}}
 	seed := maphash.MakeSeed()
 	recipients, accounts := map[uint64]bool{}, map[[2]string]bool{}
 	c, now := b.checker(j), time.Now()
+	pace := rate.NewLimiter(planRate, planStep)
 	err := b.gently().Each(ctx, &j.Filter, j.upTo(), func(l *Letter) error {
+		if p.Letters%planStep == 0 {
+			if err := pace.WaitN(ctx, planStep); err != nil {
+				return context.Cause(ctx)
+			}
+		}
 		p.Letters++
 		if err := c.check(ctx, l); err != nil {
 			if r, ok := errors.AsType[*RefusedError](err); ok {
@@ -132,6 +148,24 @@ func (b *Box) Plan(ctx context.Context, j *Job) (*Plan, error) {
 	})
 	p.Recipients, p.Accounts = len(recipients), len(accounts)
 	return p, err
+}
+
+// Left is how many letters are left of those that j is about, or somewhat more:
+// the broker counts them, which does not know all that was asked for.
+func (b *Box) Left(ctx context.Context, j *Job) (int, error) {
+	var left uint64
+	err := b.insist(ctx, "count dead letters", func(ctx context.Context) error {
+		info, err := b.dead.Info(ctx, jetstream.WithSubjectFilter(j.Filter.subject()))
+		if err != nil {
+			return err
+		}
+		left = 0
+		for _, n := range info.State.Subjects {
+			left += n
+		}
+		return nil
+	})
+	return min(int(left), cmp.Or(j.Letters, math.MaxInt)), err
 }
 
 // upTo is the newest letter that j is about. A job that was not stored has no

@@ -8,12 +8,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
 	"github.com/tramhq/tram/internal/broker"
-	"github.com/tramhq/tram/internal/renew"
 	"github.com/tramhq/tram/pkg/events"
 )
 
@@ -34,10 +32,12 @@ type Told struct {
 }
 
 const (
-	// Letters are decided about, and removed, so many at once: the broker then
-	// does for all of them what it would do for each. Their requests go out one by
-	// one, evenly, because a burst of them would be felt.
-	bunchTime = 5 * time.Millisecond // worth of letters, at the rate of the job
+	// Letters are decided about, and removed, a bunch at a time, and their requests
+	// go out in smaller groups, evenly. Each waking of a process costs about as much
+	// as what it then does for one letter, so fewer at once would take more of the
+	// processors from live traffic; and more at once, it would have to wait for.
+	bunchTime = 20 * time.Millisecond // worth of letters, at the rate of the job
+	groupTime = 4 * time.Millisecond  // the same
 	maxBunch  = 64
 	atOnce    = 2 // bunches under way: one is decided about while another is published
 
@@ -62,7 +62,6 @@ func (b *Box) Redrive(ctx context.Context, j *Job, tell func(Told)) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(atOnce)
 	bunch := make([]*Letter, 0, maxBunch)
-	most := min(max(1, int(j.Rate*bunchTime.Seconds())), maxBunch)
 	carryOut := func() error {
 		after, err := r.place(gctx)
 		if err != nil {
@@ -82,7 +81,7 @@ func (b *Box) Redrive(ctx context.Context, j *Job, tell func(Told)) error {
 		if err != nil {
 			return err
 		}
-		if bunch = append(bunch, l); len(bunch) < most {
+		if bunch = append(bunch, l); len(bunch) < j.worth(bunchTime) {
 			return nil
 		}
 		return carryOut()
@@ -103,6 +102,11 @@ func (b *Box) Redrive(ctx context.Context, j *Job, tell func(Told)) error {
 		return fmt.Errorf("forget job: %w", err)
 	}
 	return nil
+}
+
+// worth is how many letters a time is worth, at the rate of j.
+func (j *Job) worth(t time.Duration) int {
+	return min(max(1, int(j.Rate*t.Seconds())), maxBunch)
 }
 
 // A redrive is one run of [Box.Redrive].
@@ -132,11 +136,11 @@ func (r *redrive) tell(t Told) {
 	r.teller(t)
 }
 
-// leave keeps d for later: somebody else may be at it.
-func (r *redrive) leave(d decided) {
+// leave keeps letters for later: somebody else may be at them.
+func (r *redrive) leave(all ...decided) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.others, r.met = append(r.others, d), time.Now()
+	r.others, r.met = append(r.others, all...), time.Now()
 }
 
 // place returns a sequence of REQUESTS after which whatever is decided from now
@@ -151,79 +155,4 @@ func (r *redrive) place(ctx context.Context) (uint64, error) {
 		r.end, r.endAt = end, at
 	}
 	return end, err
-}
-
-// work redrives letters: decides about all, publishes each, removes all, in this
-// order.
-func (r *redrive) work(ctx context.Context, letters []*Letter, after uint64) error {
-	begun := time.Now()
-	held := make([]Decision, len(letters))
-	deciding, dctx := errgroup.WithContext(ctx)
-	for i, l := range letters {
-		deciding.Go(func() (err error) {
-			held[i], err = r.decide(dctx, l, Decision{
-				Action: Redriven, AtMS: begun.UnixMilli(), Run: r.run, After: after,
-				NewID: newID(l), Class: r.job.Class, ExpiresMS: renew.Expiry(l.Event, begun, r.job.ExpiresIn),
-			})
-			return err
-		})
-	}
-	if err := deciding.Wait(); err != nil {
-		return err
-	}
-	publishing, pctx := errgroup.WithContext(ctx)
-	var published []decided
-	for i, l := range letters {
-		d := decided{l, held[i]}
-		if d.Action != Redriven {
-			r.tell(Told{Letter: l, As: AsDecided, Why: (&DecidedError{l.ID, d.Decision}).Error()})
-			continue
-		}
-		if d.Run == r.run {
-			if err := r.limiter.Wait(pctx); err != nil {
-				break // the run ends, or a publish has failed, which Wait tells
-			}
-		}
-		if d.Run != r.run || time.Since(begun) > publishWithin {
-			r.leave(d)
-			continue
-		}
-		published = append(published, d)
-		publishing.Go(func() error { return r.publish(pctx, d) })
-	}
-	if err := publishing.Wait(); err != nil {
-		return err
-	}
-	if err := r.done(ctx, published...); err != nil {
-		return err
-	}
-	return context.Cause(ctx)
-}
-
-// publish publishes what was decided, and returns when it is stored.
-func (r *redrive) publish(ctx context.Context, d decided) error {
-	m, err := again(d.Letter, &d.Decision)
-	if err != nil {
-		return err
-	}
-	return r.insist(ctx, "publish request", func(ctx context.Context) error {
-		_, err := r.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
-		return err
-	})
-}
-
-// done removes letters whose requests are stored: even if the run is to stop, for
-// that saves the next one from looking.
-func (r *redrive) done(ctx context.Context, all ...decided) error {
-	ids := make([]uint64, len(all))
-	for i, d := range all {
-		ids[i] = d.ID
-	}
-	if err := r.Remove(context.WithoutCancel(ctx), ids...); err != nil {
-		return err
-	}
-	for _, d := range all {
-		r.tell(Told{Letter: d.Letter, As: AsRedriven, NewID: d.NewID})
-	}
-	return nil
 }

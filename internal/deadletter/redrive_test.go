@@ -208,7 +208,39 @@ func TestRedriveStopsAndGoesOn(t *testing.T) {
 	if err != nil || len(jobs) != 1 || jobs[0].ID != j.ID || jobs[0].UpTo != n {
 		t.Fatalf("unfinished: %+v, %v", jobs, err)
 	}
+	if left, err := r.box.Left(t.Context(), j); err != nil || left != len(r.letters()) {
+		t.Errorf("%d left, %v, want %d", left, err, len(r.letters()))
+	}
 	r.redrive(jobs[0])
+	if got := len(r.requests()); got != n {
+		t.Errorf("%d requests, want %d", got, n)
+	}
+	if left := r.letters(); left != nil {
+		t.Errorf("letters left: %v", left)
+	}
+}
+
+// Whatever was on its way when the broker died is stored once.
+func TestRedriveOutlastsTheBroker(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(*broker.Streams) {})
+	const n = 300
+	for i := range n {
+		r.bury(send(i), nil)
+	}
+	done := 0
+	err := r.box.Redrive(t.Context(), r.job(nil), func(told Told) {
+		if done++; done == n/3 {
+			r.Stop()
+			r.Restart()
+		}
+		if told.As != AsRedriven && told.As != AsGone { // gone if the broker was away for long
+			t.Errorf("told %+v", told)
+		}
+	})
+	if err != nil || done != n {
+		t.Fatalf("%d done, want %d: %v", done, n, err)
+	}
 	if got := len(r.requests()); got != n {
 		t.Errorf("%d requests, want %d", got, n)
 	}

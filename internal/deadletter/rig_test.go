@@ -17,7 +17,7 @@ import (
 func TestMain(m *testing.M) { brokertest.VerifyTestMain(m) }
 
 // A rig is a broker with an account that takes sends and reports, and a box.
-// The broker remembers ids for a tenth of a second only.
+// The broker remembers ids for a tenth of a second only, if nothing else is said.
 type rig struct {
 	*brokertest.Broker
 	*testing.T
@@ -25,9 +25,12 @@ type rig struct {
 	seqs uint64 // given to requests
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t *testing.T, streams ...func(*broker.Streams)) *rig {
 	t.Helper()
-	r := &rig{T: t, Broker: brokertest.Start(t, func(s *broker.Streams) { s.Duplicates = 100 * time.Millisecond })}
+	if streams == nil {
+		streams = append(streams, func(s *broker.Streams) { s.Duplicates = 100 * time.Millisecond })
+	}
+	r := &rig{T: t, Broker: brokertest.Start(t, streams...)}
 	err := events.PutContract(t.Context(), r.JS, events.Contract{
 		Provider: "fake", Account: "shop",
 		Sends:   []events.SendForm{{Recipient: events.ByPhone, Content: events.ContentText}},

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -124,6 +125,7 @@ func redrive(ctx context.Context, s *stage, plan redrivePlan) (report, error) {
 	before, with := f.merged(without), f.merged(during)
 	before.describe(&r)
 	with.describe(&r)
+	r.note("p99 of the others, stretch by stretch", f.each())
 	if plan.Slower > 0 {
 		got := float64(with.all.at(0.99)) / float64(before.all.at(0.99))
 		r.add("p99 of the others during the redrive, of that without", fmt.Sprintf("%.2f", got), fmt.Sprintf("%.0f at most", plan.Slower), got <= plan.Slower)
@@ -206,7 +208,11 @@ func (s *stage) redriveOn(ctx context.Context, plan redrivePlan, letters, k int)
 	goal := uint64(letters - letters*(k+1)/(plan.Kills+1))
 	err = until(ctx, time.Hour, "the redrive", func() (bool, error) {
 		left, err := s.refused(ctx)
-		return left <= goal, errors.Join(err, p.dead())
+		if err != nil || left <= goal {
+			return true, err
+		}
+		// To look all the time would load the broker, in this part of the time alone.
+		return false, errors.Join(pause(ctx, plan.For/50), p.dead())
 	})
 	if err != nil {
 		return false, err
@@ -237,6 +243,16 @@ func (f *flow) merged(what string) *stretch {
 		}
 	}
 	return all
+}
+
+// each is the p99 of each stretch. One that differs from all others of its name
+// tells of the machine.
+func (f *flow) each() string {
+	var all []string
+	for _, s := range f.stretches[1:] {
+		all = append(all, fmt.Sprintf("%.1f ms %s", float64(s.all.at(0.99))/float64(time.Millisecond), s.what))
+	}
+	return strings.Join(all, ", ")
 }
 
 func (s *stretch) lasted() time.Duration { return s.to.Sub(s.from) }
