@@ -48,15 +48,12 @@ func (s *stage) startBroker(ctx context.Context) error {
 		}
 		s.address = address
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	cmd := exec.Command(self, "broker", "-dir", filepath.Join(s.dir, "broker"), "-listen", s.address,
+	cmd := exec.Command(s.self, "broker", "-dir", filepath.Join(s.dir, "broker"), "-listen", s.address,
 		"-max-store", strconv.FormatInt(s.maxStore, 10))
 	if _, err := cmd.StdinPipe(); err != nil { // closed by Wait
 		return err
 	}
+	var err error
 	if s.broker, err = s.launch("broker", cmd); err != nil {
 		return err
 	}

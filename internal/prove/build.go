@@ -12,12 +12,21 @@ import (
 // programs is where the programs are built, once for all stages.
 var programs string
 
+// oneKind is for short runs: all stages share programs that pass fail-points and
+// have the brittle provider. Neither does anything unless it is asked to.
+var oneKind bool
+
 var building sync.Mutex
 
-// build builds the programs as c wants them, and says where they are.
+// build builds the programs as c wants them, and says where they are. Prove itself
+// is among them: a test that was the broker would be a slow one, with its race
+// detector.
 func (s *stage) build(ctx context.Context, c scene) error {
 	building.Lock()
 	defer building.Unlock()
+	if oneKind {
+		c.Failpoints, c.Brittle = true, true
+	}
 	kind := "ordinary"
 	args := []string{"build", "-ldflags=-s -w"} // linked in half the time
 	if c.Failpoints {
@@ -31,6 +40,7 @@ func (s *stage) build(ctx context.Context, c scene) error {
 		kind += "-brittle"
 	}
 	s.programs = filepath.Join(programs, kind)
+	s.self = filepath.Join(s.programs, "prove")
 	if _, err := os.Stat(s.programs); err == nil {
 		return nil
 	}
@@ -52,7 +62,8 @@ func (s *stage) build(ctx context.Context, c scene) error {
 		args = append(args, "-overlay", overlay)
 	}
 	args = append(args, "-o", s.programs+string(filepath.Separator),
-		"github.com/tramhq/tram/cmd/dispatcher", "github.com/tramhq/tram/cmd/collector", "github.com/tramhq/tram/cmd/tram")
+		"github.com/tramhq/tram/cmd/dispatcher", "github.com/tramhq/tram/cmd/collector", "github.com/tramhq/tram/cmd/tram",
+		"github.com/tramhq/tram/internal/prove")
 	if out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil {
 		os.RemoveAll(s.programs)
 		return fmt.Errorf("build: %w\n%s", err, out)

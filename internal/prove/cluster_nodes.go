@@ -147,19 +147,16 @@ func (s *stage) tramSetup(ctx context.Context) error {
 
 // start starts a node, anew after it has ended, on what it has stored.
 func (c *cluster) start(ctx context.Context, n *node) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
 	var others []string
 	for _, w := range n.out {
 		others = append(others, "nats://"+w.Listen)
 	}
-	cmd := exec.Command(self, "node", "-name", n.name, "-dir", filepath.Join(c.stage.dir, n.name),
+	cmd := exec.Command(c.stage.self, "node", "-name", n.name, "-dir", filepath.Join(c.stage.dir, n.name),
 		"-listen", n.listen, "-meet", n.meet, "-others", strings.Join(others, ","))
 	if _, err := cmd.StdinPipe(); err != nil { // closed by Wait
 		return err
 	}
+	var err error
 	if n.process, err = c.stage.launch(n.name, cmd); err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ func TestRefusedAndUnreachableProvidersAreLeftAlone(t *testing.T) {
 		Told: 4 * time.Second, Flow: time.Second, Down: 7 * time.Second, Probe: 2 * time.Second,
 		Words: sandbox.Fault{Status: http.StatusNotFound, Body: `{"code": "errors", "message": "Domain incorrect too many times, retry after 2 seconds"}`},
 		Said:  2 * time.Second,
+		Slack: 0.3,
 	}
 	c := plan.scene(1)
 	c.Lease = time.Second

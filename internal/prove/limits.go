@@ -14,7 +14,12 @@ type limitsPlan struct {
 	Change time.Duration // in which one dispatcher joins and one goes
 	Skew   []int         // seconds by which the dispatchers' clocks are off, in turns; nil: none is
 	Use    float64       // share of its limit that an account must use
+	Slack  float64       // share of a limit by which calls may exceed it as they arrive: they come closer together where the machine holds them up
 }
+
+// spare is how much longer a backlog lasts than the limits are watched: the first
+// accounts are called while the last are still waiting for it.
+const spare = 20 * time.Second
 
 // A quota is what a provider allows one account, or several together.
 type quota struct {
@@ -78,7 +83,7 @@ func limits(ctx context.Context, s *stage, plan limitsPlan) (report, error) {
 	defer cancel()
 	for _, q := range quotas() {
 		for _, a := range q.accounts {
-			if err := s.fill(ctx, a, q.perSecond(), plan.For+time.Minute); err != nil {
+			if err := s.fill(ctx, a, q.perSecond(), plan.For+spare); err != nil {
 				return nil, err
 			}
 		}
@@ -106,7 +111,7 @@ func limits(ctx context.Context, s *stage, plan limitsPlan) (report, error) {
 // been called. In each period one dispatcher joins and, half a period later, one
 // that owns an account goes: killed and stopped in turns.
 func (f *fleet) comeAndGo(ctx context.Context, plan limitsPlan) (from, to time.Time, err error) {
-	err = until(ctx, 20*time.Second, "the first call of each account", func() (bool, error) {
+	err = until(ctx, time.Minute, "the first call of each account", func() (bool, error) {
 		return len(f.sandbox.Stats().Accounts) == len(plan.scene(0).Accounts), alive(f.dispatchers...)
 	})
 	from = time.Now()
@@ -139,8 +144,8 @@ func (f *fleet) judgeQuota(r *report, plan limitsPlan, q quota, from, to time.Ti
 		return err
 	}
 	name := func(what string) string { return fmt.Sprintf("%d dispatchers, %s, %s", plan.Fleet, q.name, what) }
-	second := calls.most(time.Second)
-	r.add(name("most calls in any second"), second, fmt.Sprintf("%d at most", q.second), second <= q.second)
+	second, most := calls.most(time.Second), int(float64(q.second)*(1+plan.Slack))
+	r.add(name("most calls in any second"), second, fmt.Sprintf("%d at most", most), second <= most)
 	if q.minute > 0 && plan.For > time.Minute {
 		minute := calls.most(time.Minute)
 		r.add(name("most calls in any minute"), minute, fmt.Sprintf("%d at most", q.minute), minute <= q.minute)

@@ -7,15 +7,14 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/tramhq/tram/internal/broker/brokertest"
 )
 
-// TestMain lets the tests share the programs, and is the broker where a stage
-// starts this very program as one.
+// TestMain lets the tests share the programs.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == "broker" || os.Args[1] == "node") {
-		main()
-		return
-	}
+	brokertest.SideBySide()
+	oneKind = true
 	code := 0
 	if _, err := sharingPrograms(func() (report, error) {
 		code = m.Run()
@@ -26,8 +25,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// Short runs of what `make prove-…` does at length. Those that wait or whose
-// verdict does not depend on the time run side by side.
+// Short runs of what `make prove-…` does at length, side by side: they wait most of
+// the time, and their verdicts do not depend on it.
 
 func TestWhoeverDiesNothingIsLostOrDoubled(t *testing.T) {
 	t.Parallel()
@@ -49,9 +48,11 @@ func TestHostileBodiesBecomeDeadLetters(t *testing.T) {
 }
 
 func TestDispatchersThatComeAndGoHoldTheLimits(t *testing.T) {
-	// That a limit is used is for `prove limits`: here other tests have the
-	// processors. That none is exceeded holds on any machine.
-	plan := limitsPlan{Fleet: 2, For: 8 * time.Second, Change: 4 * time.Second, Use: 0.5}
+	t.Parallel()
+	// How much of a limit is used, and that not one call is too many, is for `prove
+	// limits`: here other tests have the processors. Two dispatchers at once would
+	// exceed it by as much again.
+	plan := limitsPlan{Fleet: 2, For: 8 * time.Second, Change: 4 * time.Second, Use: 0.1, Slack: 0.3}
 	play(t, plan.scene(1), func(ctx context.Context, s *stage) (report, error) {
 		return limits(ctx, s, plan)
 	})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"hash/maphash"
@@ -18,6 +19,8 @@ func (s *stage) rebuild(ctx context.Context, plan replayPlan) (took time.Duratio
 	began := time.Now()
 	for k := 1; ; k++ {
 		cmd := s.tram(ctx, "replay", "events", "--config", s.config(), "--job", rebuildJob, "--json")
+		var said bytes.Buffer
+		cmd.Stderr = &said
 		if err := cmd.Start(); err != nil {
 			return 0, 0, err
 		}
@@ -27,14 +30,14 @@ func (s *stage) rebuild(ctx context.Context, plan replayPlan) (took time.Duratio
 			// It dies when it has published its share, wherever that finds it.
 			killed, err := s.killAt(ctx, cmd.Process.Kill, ended, uint64(plan.Results*k/(plan.Kills+1)))
 			if err != nil {
-				return 0, 0, err
+				return 0, 0, fmt.Errorf("rebuild: %w\n%s", err, &said)
 			}
 			if killed {
 				kills++
 				continue
 			}
 		} else if err := <-ended; err != nil {
-			return 0, 0, fmt.Errorf("rebuild: %w", err)
+			return 0, 0, fmt.Errorf("rebuild: %w\n%s", err, &said)
 		}
 		return time.Since(began), kills, nil
 	}

@@ -29,6 +29,7 @@ import (
 type stage struct {
 	dir      string
 	programs string // where they are
+	self     string // this very program, to be the broker
 	random   *rand.Rand
 	address  string   // of the broker
 	maxStore int64    // the same

@@ -23,7 +23,8 @@ type throttlePlan struct {
 	Down  time.Duration // how long providers are out
 	Probe time.Duration // a breaker's interval
 	Skew  []int         // as in limits
-	Use   float64
+	Use   float64       // as in limits
+	Slack float64       // the same
 	Flat  float64 // how many times its p99 other accounts' sends may take. 0: no time is judged
 }
 
@@ -96,7 +97,7 @@ func throttle(ctx context.Context, s *stage, plan throttlePlan) (report, error) 
 		t.mu.Unlock()
 		return encode(sendTo(calm(i%calmAccounts), i))
 	})
-	err = until(ctx, 20*time.Second, "the first call of each account", func() (bool, error) {
+	err = until(ctx, time.Minute, "the first call of each account", func() (bool, error) {
 		return len(s.sandbox.Stats().Accounts) == 6+calmAccounts, alive(f.dispatchers...)
 	})
 	if err != nil {

@@ -52,8 +52,8 @@ func (t *trouble) judgeReturn(what string, a account, first time.Time) error {
 	if err != nil {
 		return err
 	}
-	most := calls.most(time.Second)
-	t.r.add(what+": then, most calls in any second", most, fmt.Sprintf("%d at most", throttleLimit), most <= throttleLimit)
+	second, most := calls.most(time.Second), int(throttleLimit*(1+t.plan.Slack))
+	t.r.add(what+": then, most calls in any second", second, fmt.Sprintf("%d at most", most), second <= most)
 	t.r.add(what+": then, use of the limit", percent(calls.use), percent(t.plan.Use)+" at least", calls.use >= t.plan.Use)
 	return nil
 }

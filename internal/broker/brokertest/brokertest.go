@@ -3,7 +3,10 @@ package brokertest
 
 import (
 	"context"
+	"flag"
 	"log/slog"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -31,7 +34,19 @@ type Broker struct {
 // behind. One of the server's own is left out: when a stream that has a source
 // stops after it, it waits half a minute for an answer that cannot come.
 func VerifyTestMain(m *testing.M) {
+	SideBySide()
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*stream).trySetupSourceConsumer.func3"))
+}
+
+// SideBySide has twice as many parallel tests run at once as there are processors,
+// unless -parallel says how many: with a broker, tests wait more than they work.
+func SideBySide() {
+	flag.Parse()
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
+	if !said {
+		_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))) // it is a number
+	}
 }
 
 // Start starts a broker with the streams that tram sets up; s adjusts them.
