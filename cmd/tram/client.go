@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -65,6 +66,20 @@ func (b *brokerFlag) load(file string) (*config.Config, error) {
 
 // dialAs is dial with the settings of c.
 func (b *brokerFlag) dialAs(cmd *cobra.Command, c *config.Config) (*client, error) {
+	cl, err := b.connectAs(cmd, c, cmd.ErrOrStderr())
+	if err == nil {
+		endWhenRefused(cmd, cl.nc)
+	}
+	return cl, err
+}
+
+// connectQuietly is dialAs for who goes on when something is refused, and says so
+// itself.
+func (b *brokerFlag) connectQuietly(cmd *cobra.Command, c *config.Config) (*client, error) {
+	return b.connectAs(cmd, c, io.Discard)
+}
+
+func (b *brokerFlag) connectAs(cmd *cobra.Command, c *config.Config, logTo io.Writer) (*client, error) {
 	if text := os.Getenv("NATS_TIMEOUT"); text != "" && !cmd.Flags().Changed("connect-timeout") {
 		d, err := time.ParseDuration(text)
 		if err != nil || d <= 0 {
@@ -75,12 +90,11 @@ func (b *brokerFlag) dialAs(cmd *cobra.Command, c *config.Config) (*client, erro
 	timeout := fmt.Errorf("no connection to %s within %v", c.NATS.URL, b.connect)
 	ctx, cancel := context.WithTimeoutCause(cmd.Context(), b.connect, timeout)
 	defer cancel()
-	log := wiring.Logger(cmd.ErrOrStderr(), c.Log)
+	log := wiring.Logger(logTo, c.Log)
 	nc, js, err := wiring.Connect(ctx, "tram-cli", c.NATS, log)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnreachable, err)
 	}
-	endWhenRefused(cmd, nc)
 	return &client{nc: nc, js: js}, nil
 }
 

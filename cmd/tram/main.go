@@ -58,7 +58,7 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(upCommand(), sandboxCommand(), setupCommand(), sendCommand(), reportCommand(), commandCommand(), cancelCommand(), tailCommand(),
-		statusCommand(), traceCommand(), laneCommand(), scheduleCommand(), deadCommand(), replayCommand(), exportCommand(), importCommand(), configCommand(), manCommand(), versionCommand())
+		statusCommand(), traceCommand(), doctorCommand(), laneCommand(), scheduleCommand(), deadCommand(), replayCommand(), exportCommand(), importCommand(), configCommand(), manCommand(), versionCommand())
 	complete(root)
 	return root
 }
@@ -115,10 +115,13 @@ func exitCode(err error) int {
 	_, badRequest := errors.AsType[*events.InvalidError](err)
 	_, badEnd := errors.AsType[*endError](err)
 	_, late := errors.AsType[*lateError](err)
+	sick, isSick := errors.AsType[*sickError](err)
 	_, badUsage := errors.AsType[*usageError](err)
 	switch {
 	case badUsage:
 		return wiring.ExitUsage
+	case isSick:
+		return sick.code
 	case badConfig, badRequest:
 		return wiring.ExitRefused
 	case errors.Is(err, errUnreachable), errors.Is(err, errRefused), errors.Is(err, events.ErrNotSetUp):

@@ -258,6 +258,11 @@ func TestRun_exitCodes(t *testing.T) {
 		{"trace since ever", "", []string{"trace", "one", "--since", "ever"}, 2, "--since must be a time"},
 		{"status of no name", "", []string{"status", "a b", "-s", up.nats}, 2, "must be provider or provider/account"},
 		{"bad configuration", "", []string{"config", "--config", "testdata/misspelt.yaml"}, 3, "line 1: dispatchr is not a setting: did you mean dispatcher?"},
+		{"doctor", "", []string{"doctor", "-s", up.nats}, 0, ""},
+		{"doctor, and something is wrong", "", []string{"doctor", "-s", up.nats, "--config", "testdata/other.yaml"}, 1, "1 check has failed"},
+		{"doctor of a bad configuration", "", []string{"doctor", "-s", up.nats, "--config", "testdata/misspelt.yaml"}, 3, "1 check has failed"},
+		{"doctor without a broker", "", []string{"doctor", "-s", "127.0.0.1:1", "--connect-timeout", "50ms"}, 4, "1 check has failed"},
+		{"doctor as a nurse", "", []string{"doctor", "--as", "nurse"}, 2, "--as must be dispatcher"},
 		{"no broker", "", append([]string{"send", "caresoft/hotline", "-s", "127.0.0.1:1", "--connect-timeout", "50ms"}, phone...), 4, "the broker cannot be reached"},
 		{"expired", "", append([]string{"send", "caresoft/hotline", "-s", up.nats, "--expires-at", "1ms", "--wait"}, phone...), 5, "the request ended as expired"},
 	}

@@ -31,6 +31,8 @@ type relayStatus struct {
 	Lanes       []laneStatus    `json:"lanes"`
 	Collector   *collectorLag   `json:"collector,omitempty"` // nil: none has ever run
 	Dead        map[string]int  `json:"dead"`                // letters by group
+
+	ahead map[string]time.Duration // by how much this machine's clock is ahead of each dispatcher's
 }
 
 // A laneStatus is a lane with its backlog.
@@ -63,7 +65,7 @@ func (c *client) ask(ctx context.Context, r ledger.StatusRequest) (*relayStatus,
 	if err != nil {
 		return nil, err
 	}
-	s := &relayStatus{Unowned: partitions, Silent: view.Members, Dispatchers: []ledger.Status{}, Lanes: []laneStatus{}}
+	s := &relayStatus{Unowned: partitions, Silent: view.Members, Dispatchers: []ledger.Status{}, Lanes: []laneStatus{}, ahead: map[string]time.Duration{}}
 	for _, claim := range view.Claims {
 		if slices.Contains(view.Members, claim.Member) {
 			s.Unowned--
@@ -125,6 +127,7 @@ func (s *relayStatus) add(data []byte) error {
 		return nil
 	}
 	a.Lanes = nil
+	s.ahead[a.ID] = time.Duration(ahead) * time.Millisecond
 	a.NowMS, a.StartedMS = a.NowMS+ahead, a.StartedMS+ahead
 	s.Dispatchers = append(s.Dispatchers, a)
 	s.Silent = slices.DeleteFunc(s.Silent, func(member string) bool { return member == a.Member })

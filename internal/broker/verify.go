@@ -15,32 +15,38 @@ import (
 // Verify reports everything by which the streams and buckets differ from s,
 // each on its own line, or nil. It changes nothing.
 func Verify(ctx context.Context, js jetstream.JetStream, s Streams) error {
-	if err := s.Validate(); err != nil {
-		return fmt.Errorf("verify streams: %w", err)
-	}
-	s = s.withDefaults()
 	if err := checkPayload(js); err != nil {
 		return fmt.Errorf("verify streams: %w", err)
 	}
-	var faults []string
+	faults, err := Differences(ctx, js, s)
+	if err != nil || len(faults) == 0 {
+		return err
+	}
+	return fmt.Errorf("the streams are not as they should be (`tram setup` makes them so):\n  %s", strings.Join(faults, "\n  "))
+}
+
+// Differences returns everything by which the streams and buckets differ from s,
+// each as "<stream or bucket>: <what>", such as "TRAM_DEAD: missing".
+func Differences(ctx context.Context, js jetstream.JetStream, s Streams) (faults []string, err error) {
+	if err := s.Validate(); err != nil {
+		return nil, fmt.Errorf("verify streams: %w", err)
+	}
+	s = s.withDefaults()
 	for _, want := range s.configs() {
 		have, err := streamConfig(ctx, js, want.Name)
 		if err != nil {
-			return fmt.Errorf("verify stream %s: %w", want.Name, err)
+			return nil, fmt.Errorf("verify stream %s: %w", want.Name, err)
 		}
 		faults = append(faults, difference(want.Name, &want, have)...)
 	}
 	for _, want := range s.buckets() {
 		have, err := streamConfig(ctx, js, "KV_"+want.Bucket)
 		if err != nil {
-			return fmt.Errorf("verify bucket %s: %w", want.Bucket, err)
+			return nil, fmt.Errorf("verify bucket %s: %w", want.Bucket, err)
 		}
 		faults = append(faults, bucketDifference(&want, have)...)
 	}
-	if len(faults) == 0 {
-		return nil
-	}
-	return fmt.Errorf("the streams are not as they should be (`tram setup` makes them so):\n  %s", strings.Join(faults, "\n  "))
+	return faults, nil
 }
 
 // electionPatience outlasts an election in a cluster: 4 to 9 seconds each time

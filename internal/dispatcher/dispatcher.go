@@ -32,6 +32,7 @@ type Config struct {
 	Groups    []Group
 	Log       *slog.Logger
 	Observer  Observer          // defaults to nobody
+	Version   string            // of the program, for others to see
 	Tracer    *telemetry.Tracer // nil: no spans
 	LogCalls  CallLog           // defaults to LogFailed
 

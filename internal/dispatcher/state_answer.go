@@ -43,7 +43,7 @@ func (d *Dispatcher) answer(m *nats.Msg) error {
 	}
 	all := d.Lanes()
 	s := ledger.Status{
-		ID: d.owner.ID(), Member: d.owner.Member(), NowMS: time.Now().UnixMilli(), StartedMS: d.began.UnixMilli(),
+		ID: d.owner.ID(), Member: d.owner.Member(), NowMS: time.Now().UnixMilli(), StartedMS: d.began.UnixMilli(), Version: d.cfg.Version,
 		Partitions: len(d.partitions()), LaneCount: len(all),
 	}
 	for i := range all {

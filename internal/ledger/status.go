@@ -51,6 +51,7 @@ type Status struct {
 	Member     string `json:"member"`     // under which it owns partitions; "" if it owns none
 	NowMS      int64  `json:"now_ms"`     // its clock
 	StartedMS  int64  `json:"started_ms"` // by its clock
+	Version    string `json:"version,omitempty"`
 	Partitions int    `json:"partitions"` // that it owns
 	LaneCount  int    `json:"lane_count"` // accounts it has had requests of
 	InFlight   int    `json:"in_flight"`  // requests being executed

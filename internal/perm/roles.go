@@ -105,6 +105,7 @@ func Operator() Role {
 	const scan = "read any stream: tail, dead, replay, export"
 	r.Publish = slices.Concat(
 		r.Publish,
+		self(),
 		each("replay events into the live subjects", "tram.", collected...),
 		grants("ask dispatchers how they stand", broker.StatusSubject),
 		grants("resolve", "tram.result.*.*.*"),
@@ -118,6 +119,7 @@ func Operator() Role {
 			"$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.>",
 			"$JS.API.CONSUMER.CREATE.>", "$JS.API.CONSUMER.MSG.NEXT.*.*", "$JS.API.CONSUMER.INFO.*.*", "$JS.API.CONSUMER.DELETE.*.*",
 			"$JS.ACK."+broker.Events+".>", "$JS.ACK.*.*."+broker.Events+".>"),
+		grants("doctor: see what room there is, and who reads events", "$JS.API.INFO", "$JS.API.CONSUMER.LIST."+broker.Events),
 		each(scan, "$JS.FC.", bucket(broker.AccountsBucket)+".>", bucket(broker.ControlBucket)+".>", bucket(broker.JobsBucket)+".>"),
 	)
 	r.Deny = slices.Concat(
@@ -137,6 +139,7 @@ func Setup() Role {
 	return Role{
 		Name: "setup", Who: "`tram setup`, at installation and upgrade",
 		Publish: slices.Concat(
+			self(),
 			known(purpose, all()...),
 			each(purpose, "$JS.API.STREAM.CREATE.", all()...),
 			each(purpose, "$JS.API.STREAM.UPDATE.", all()...),

@@ -153,7 +153,7 @@ func TestCheck(t *testing.T) {
 	}
 	// Whoever may not even ask, or receives where others do, is told that.
 	for _, test := range []struct{ user, inbox, want string }{
-		{"TRAM_SETUP", "_INBOX_setup", userInfo},
+		{"TRAM_PRODUCER_SHOP", "_INBOX_producer_shop", userInfo},
 		{"TRAM_COLLECTOR", "_INBOX", `"_INBOX.`},
 	} {
 		missing, ok := errors.AsType[*MissingError](Check(t.Context(), g.Connect(test.user, test.inbox, nil), Collector()))

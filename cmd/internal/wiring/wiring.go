@@ -129,7 +129,7 @@ func RunDispatcher(ctx context.Context, p Process) error {
 		observer = metrics
 	}
 	d, err := dispatcher.New(dispatcher.Config{
-		JS: p.JS, Client: client, Providers: Providers(), Accounts: accounts(c), Groups: groups(c), Log: p.Log, Observer: observer,
+		JS: p.JS, Client: client, Providers: Providers(), Accounts: accounts(c), Groups: groups(c), Log: p.Log, Observer: observer, Version: Version(),
 		Tracer: p.Tracer, LogCalls: dispatcher.CallLog(c.Log.Calls),
 		Partitions: c.Streams.Partitions, Lease: c.Dispatcher.Lease,
 		CallTimeout: c.Dispatcher.CallTimeout, Grace: c.Dispatcher.Grace, MaxInFlight: c.Dispatcher.MaxInFlight,
