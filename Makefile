@@ -8,11 +8,12 @@ FUZZTIME ?= 5s
 
 STATICCHECK := go tool -modfile=tools/go.mod staticcheck
 
-.PHONY: check fmt vet fix staticcheck test fuzz node clients python build up demo clean \
+.PHONY: check fmt vet fix staticcheck test fuzz node clients python build release reproducible up demo clean \
+	api api-update tools-check \
 	bench-check bench bench-compare bench-baseline \
 	prove-crash prove-cluster prove-malformed prove-limits prove-fairness prove-throttle prove-idle prove-handover prove-classes prove-redrive prove-poison prove-replay prove-rolling prove-schedule soak
 
-check: fmt vet fix staticcheck test bench-check fuzz node clients ## everything that must hold before a merge
+check: fmt vet fix staticcheck test bench-check tools-check api fuzz node clients ## everything that must hold before a merge
 
 fmt:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
@@ -54,8 +55,29 @@ python: bin/tram-race # the Python example, against the same
 bin/tram-race: # with what the tests have built already
 	go build -race -o $@ ./cmd/tram
 
+api: # what pkg/ offers is compatible with what it offered at api/baseline, but for what api/accepted lists
+	api/check
+
+api-update: # take what is incompatible as meant
+	api/check -update
+
+tools-check: # tools, which is a module of its own
+	cd tools && go vet ./... && go fix -diff ./... && go tool staticcheck ./... && go test ./...
+
 build: # bin/tram, bin/dispatcher, bin/collector; the version is that of the commit
 	go build -trimpath -buildvcs=auto -o bin/ ./cmd/...
+
+release: # dist/: archives for each platform, their bills of materials and checksums, of the commit
+	go run -C tools ./release -root .. -out ../dist
+
+reproducible: # the commit gives the same bytes in another directory, with nothing cached
+	@work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; \
+	for clone in one another/place; do \
+		git clone -q . "$$work/$$clone"; \
+		go run -C "$$work/$$clone/tools" ./release -root .. -out ../dist -platforms linux/amd64; \
+		export GOCACHE=$$work/cache; \
+	done; \
+	diff "$$work/one/dist/checksums.txt" "$$work/another/place/dist/checksums.txt" && cat "$$work/one/dist/checksums.txt"
 
 # What docs/reliability.md shows, at length: minutes each, on a machine that is free for it.
 prove-crash: # a thousand kills over all fail-points, and other deaths; about a quarter of an hour
