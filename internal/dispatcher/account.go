@@ -173,12 +173,15 @@ func (a *account) heedCredential(d decision) (paused bool) {
 		paused = a.refused == nil
 		a.refused, a.trial = new(d.why), false
 		a.refused.ProviderText = "" // may say who the request was about
-	case a.trial && (d.why.Class == "" || d.why.Class == string(channels.Permanent)):
+	case a.trial && takes(d.why):
 		a.refused, a.trial = nil, false
 		a.log.Info("account goes on: its credential is taken again")
 	}
 	return paused
 }
+
+// takes reports whether a provider that answers so has taken the credential.
+func takes(why events.Why) bool { return why.Class == "" || why.Class == string(channels.Permanent) }
 
 // ended takes in what a call that was begun at the given time tells about how
 // many may be under way at once, and how often.

@@ -162,3 +162,43 @@ func TestARefusedCredentialIsToldOnce(t *testing.T) {
 		t.Errorf("told that the credential was refused because of %+v", why)
 	}
 }
+
+// An owner that dies before it has noted that the credential is taken again has
+// left results that say so. No request may come for long, to try it by.
+func TestATakeOverLearnsThatACredentialIsTaken(t *testing.T) {
+	r := newRig(t)
+	r.answers(func(int, call) (int, channels.Verdict) {
+		return 401, channels.Verdict{Class: channels.Auth, Reason: "credential"}
+	})
+	seq := r.send("shop", events.Normal, "1", nil)
+	stop := r.start(nil)
+	r.told("shop", events.LaneCredentialRefused)
+	stop()
+	marks, err := r.b.JS.KeyValue(t.Context(), broker.CheckpointsBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := fmt.Sprint("ck.", broker.Partition("fake", "shop", r.partitions))
+	refused, err := marks.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.answers(nil)
+	stop = r.start(nil)
+	r.ends(seq)
+	before := len(r.told("shop", events.LaneWorking))
+	stop()
+	if _, err := marks.Put(t.Context(), key, refused.Value()); err != nil { // it never wrote another
+		t.Fatal(err)
+	}
+	r.start(nil)
+	r.eventually(20*time.Second, func() string {
+		if all := r.told("shop", events.LaneWorking); len(all) <= before {
+			return fmt.Sprintf("told %v, want once more that it works", states(all))
+		}
+		return ""
+	})
+	if n := len(r.calls("shop")); n != 2 {
+		t.Errorf("%d calls, want 2", n)
+	}
+}

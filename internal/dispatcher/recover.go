@@ -88,7 +88,7 @@ func (p *partition) open(ctx context.Context) error {
 	if err := p.readIntents(ctx, ck.Intents); err != nil {
 		return err
 	}
-	silent, err := p.readResults(ctx, ck.Results)
+	since, err := p.readResults(ctx, ck.Results)
 	if err != nil {
 		return err
 	}
@@ -97,12 +97,18 @@ func (p *partition) open(ctx context.Context) error {
 		return err
 	}
 	for i := range ck.Lanes {
-		if err := p.restoreLane(ctx, &ck.Lanes[i]); err != nil {
+		m := &ck.Lanes[i]
+		if since[laneKey{m.Provider, m.Account, m.OddClass}].taken {
+			m.Refused = 0
+		}
+		if err := p.restoreLane(ctx, m); err != nil {
 			return err
 		}
 	}
-	for key, until := range silent {
-		p.lane(key).silence(until)
+	for key, s := range since {
+		if !s.silent.IsZero() {
+			p.lane(key).silence(s.silent)
+		}
 	}
 	for _, l := range p.lanes { // nobody else knows the partition yet
 		l.start()
@@ -132,10 +138,16 @@ func (p *partition) readIntents(ctx context.Context, after uint64) error {
 	})
 }
 
+// A since is what results tell of an account.
+type since struct {
+	silent time.Time // it must not be called before
+	taken  bool      // its credential was, at the last call that says so or not
+}
+
 // readResults notes what the results after a position tell of requests, and
-// returns until when they silence accounts.
-func (p *partition) readResults(ctx context.Context, after uint64) (silent map[laneKey]time.Time, err error) {
-	silent = make(map[laneKey]time.Time)
+// returns what they tell of accounts.
+func (p *partition) readResults(ctx context.Context, after uint64) (all map[laneKey]since, err error) {
+	all = make(map[laneKey]since)
 	err = p.reader.Replay(ctx, broker.Results, broker.ResultFilter(p.n), after+1, func(m *broker.Stored) error {
 		r, err := storedResult(m)
 		if err != nil {
@@ -144,15 +156,12 @@ func (p *partition) readResults(ctx context.Context, after uint64) (silent map[l
 		if r.Resolved { // it tells of no call, and its request had ended
 			return nil
 		}
-		if r.SilenceMS > 0 {
-			_, provider, account, err := broker.ParseResult(m.Subject)
-			if err != nil {
-				return err
-			}
-			key := laneKey{provider: provider, account: account}
-			until := p.clock.local(ceilMS(m.Time) + r.SilenceMS)
-			silent[key] = slices.MaxFunc([]time.Time{silent[key], until}, time.Time.Compare)
+		_, provider, account, err := broker.ParseResult(m.Subject)
+		if err != nil {
+			return err
 		}
+		key := laneKey{provider: provider, account: account}
+		all[key] = all[key].and(r, p.clock.local(ceilMS(m.Time)+r.SilenceMS))
 		p.d.sawResult(m.Seq)
 		if ofCancel(r) {
 			p.cancels.before(r.Seq)
@@ -167,7 +176,22 @@ func (p *partition) readResults(ctx context.Context, after uint64) (silent map[l
 		}
 		return nil
 	})
-	return silent, err
+	return all, err
+}
+
+// and takes in one result more, whose silence ends at the given time.
+func (s since) and(r *ledger.Result, silent time.Time) since {
+	if r.SilenceMS > 0 && silent.After(s.silent) {
+		s.silent = silent
+	}
+	switch {
+	case r.Answer == nil:
+	case r.Why.Class == string(channels.Auth):
+		s.taken = false
+	case takes(r.Why):
+		s.taken = true
+	}
+	return s
 }
 
 func (p *partition) pastOf(seq uint64) *past {
