@@ -25,7 +25,7 @@ type throttlePlan struct {
 	Skew  []int         // as in limits
 	Use   float64       // as in limits
 	Slack float64       // the same
-	Flat  float64 // how many times its p99 other accounts' sends may take. 0: no time is judged
+	Flat  float64       // how many times its p99 other accounts' sends may take. 0: no time is judged
 }
 
 const (
