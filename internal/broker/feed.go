@@ -123,17 +123,12 @@ func (f *Feed) read(ctx context.Context) error {
 	from := f.next
 	f.mu.Unlock()
 
-	r.consumer = "feed_" + nuid.Next()
 	create, cancel := context.WithTimeout(ctx, feedCreate)
 	defer cancel()
 	status := f.nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
 	defer f.nc.RemoveStatusListener(status)
-	if _, err := f.js.CreateConsumer(create, f.stream, jetstream.ConsumerConfig{
-		Name: r.consumer, FilterSubject: f.filter,
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from,
-		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1,
-		InactiveThreshold: feedExpires,
-	}); err != nil {
+	var err error
+	if r.consumer, err = passingConsumer(create, f.js, f.stream, f.filter, from); err != nil {
 		return fmt.Errorf("create consumer: %w", err)
 	}
 	// Nobody waits for the answer: the server forgets an idle consumer anyway.
@@ -235,16 +230,16 @@ func (r *reading) take(m *nats.Msg) error {
 	if !strings.HasPrefix(m.Reply, "$JS.ACK.") {
 		return r.status(m)
 	}
-	meta, err := m.Metadata()
+	s, consumed, pending, err := consumedMessage(m)
 	if err != nil {
-		return fmt.Errorf("read metadata: %w", err)
+		return err
 	}
-	if meta.Sequence.Consumer != r.seq+1 {
+	if consumed != r.seq+1 {
 		return errLost
 	}
 	r.seq++
 	r.left--
-	f, seq := r.f, meta.Sequence.Stream
+	f, seq := r.f, s.Seq
 	f.mu.Lock()
 	jumped, early := f.jump != r.jump, seq < f.next
 	if !jumped && !early {
@@ -257,15 +252,38 @@ func (r *reading) take(m *nats.Msg) error {
 	case early: // a server that has not come as far as it was told to start
 		return nil
 	}
-	s := &Stored{Seq: seq, Subject: m.Subject, Data: m.Data, Time: meta.Timestamp}
-	if len(m.Header) > 0 {
-		s.Header = m.Header
-	}
-	f.fn(s, meta.NumPending)
+	f.fn(s, pending)
 	if f.hasJumped(r.jump) {
 		return errJumped
 	}
 	return nil
+}
+
+// passingConsumer creates a consumer that the server forgets when nobody asks it
+// for messages any more, and returns its name.
+func passingConsumer(ctx context.Context, js jetstream.JetStream, stream, filter string, from uint64) (string, error) {
+	name := "feed_" + nuid.Next()
+	_, err := js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
+		Name: name, FilterSubject: filter,
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1),
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1,
+		InactiveThreshold: feedExpires,
+	})
+	return name, err
+}
+
+// consumedMessage returns the message that a consumer has sent, the consumer's
+// own sequence, and how many more match in the stream.
+func consumedMessage(m *nats.Msg) (s *Stored, consumed, pending uint64, err error) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return nil, 0, 0, fmt.Errorf("read metadata: %w", err)
+	}
+	s = &Stored{Seq: meta.Sequence.Stream, Subject: m.Subject, Data: m.Data, Time: meta.Timestamp}
+	if len(m.Header) > 0 {
+		s.Header = m.Header
+	}
+	return s, meta.Sequence.Consumer, meta.NumPending, nil
 }
 
 // status handles what the server says about the pull.

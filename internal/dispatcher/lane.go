@@ -209,10 +209,10 @@ func (l *lane) run() {
 func (l *lane) catchUp(ctx context.Context, class int) bool {
 	l.mu.Lock()
 	q := &l.queues[class]
-	from, chunk := q.head+1, q.nextChunk(time.Now())
+	w := wanted{ctx: ctx, from: q.head + 1, most: q.nextChunk(time.Now()), deep: q.deep}
 	l.mu.Unlock()
-	filter := broker.LaneFilter(l.p.n, l.key.provider, l.key.account, l.key.class(class))
-	msgs, err := l.p.d.readers.read(ctx, filter, from, chunk)
+	w.filter = broker.LaneFilter(l.p.n, l.key.provider, l.key.account, l.key.class(class))
+	msgs, err := l.p.d.readers.read(w)
 	if err != nil {
 		if ctx.Err() == nil {
 			l.p.log.Warn("backlog not read, trying again", "provider", l.key.provider, "account", l.key.account, "error", err)
@@ -222,6 +222,7 @@ func (l *lane) catchUp(ctx context.Context, class int) bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	q.deep = len(msgs) >= w.most
 	for _, m := range msgs {
 		if m.Seq > q.head {
 			q.push(m)

@@ -20,8 +20,9 @@ type queue struct {
 	skipped uint64 // the newest request the feed had no room for
 	others  uint64 // the newest report or command that is known of
 
-	chunk  int       // how many requests the lane read from the stream last
-	readAt time.Time // and when
+	chunk  int       // how many requests the lane wanted to read from the stream last
+	deep   bool      // it had as many
+	readAt time.Time // when that was
 	space  *space    // that it shares with the other queues of the partition
 }
 

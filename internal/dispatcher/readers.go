@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/tramhq/tram/internal/broker"
 )
@@ -13,10 +14,30 @@ import (
 type readers struct {
 	reader *broker.Reader
 	jobs   chan wanted
+
+	mu     sync.Mutex
+	series map[string]*series // of lanes that read much, by filter
 }
 
-// maxReads is how many backlogs are read at once.
-const maxReads = 16
+const (
+	// maxReads is how many backlogs are read at once, and how many may have a
+	// consumer on the broker.
+	maxReads = 16
+
+	// seriesFrom is how much a lane must read at once for a consumer to be worth
+	// its while.
+	seriesFrom = 256
+
+	// seriesIdle is how long a lane that has a consumer may have read nothing before
+	// another gets one.
+	seriesIdle = 10 * time.Second
+)
+
+// A series is one that waits for its lane to want more.
+type series struct {
+	*broker.Series
+	since time.Time
+}
 
 // wanted is what a lane has to read: up to most requests that match filter, from a
 // sequence on.
@@ -25,6 +46,7 @@ type wanted struct {
 	filter string
 	from   uint64
 	most   int
+	deep   bool // there were as many as it wanted the last time
 	answer chan batch
 }
 
@@ -34,7 +56,7 @@ type batch struct {
 }
 
 func newReaders(r *broker.Reader) *readers {
-	return &readers{reader: r, jobs: make(chan wanted)}
+	return &readers{reader: r, jobs: make(chan wanted), series: make(map[string]*series)}
 }
 
 // start reads, in goroutines that wg waits for, until over is closed.
@@ -43,10 +65,10 @@ func (r *readers) start(wg *sync.WaitGroup, over <-chan struct{}) {
 		wg.Go(func() {
 			for {
 				select {
-				case b := <-r.jobs:
-					msgs, _, err := r.reader.NextBySubject(b.ctx, broker.Requests, b.filter, b.from, b.most)
-					b.answer <- batch{msgs, err}
+				case w := <-r.jobs:
+					w.answer <- r.fetch(w)
 				case <-over:
+					r.forget()
 					return
 				}
 			}
@@ -54,14 +76,91 @@ func (r *readers) start(wg *sync.WaitGroup, over <-chan struct{}) {
 	}
 }
 
-// read returns what b asks for. The error may be that of ctx.
-func (r *readers) read(ctx context.Context, filter string, from uint64, most int) ([]*broker.Stored, error) {
-	b := wanted{ctx, filter, from, most, make(chan batch, 1)}
+// read returns what w asks for. The error may be that of its context.
+func (r *readers) read(w wanted) ([]*broker.Stored, error) {
+	w.answer = make(chan batch, 1)
 	select {
-	case r.jobs <- b:
-		a := <-b.answer // it heeds ctx
+	case r.jobs <- w:
+		a := <-w.answer // it heeds the context
 		return a.msgs, a.err
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	case <-w.ctx.Done():
+		return nil, context.Cause(w.ctx)
+	}
+}
+
+// fetch reads what w wants: a lane's long backlog in series, and the rest, as
+// well as what a series does not bring, by a look at the stream.
+func (r *readers) fetch(w wanted) batch {
+	if s := r.take(w); s != nil {
+		msgs, err := s.Next(w.ctx, w.most)
+		if len(msgs) > 0 {
+			r.keep(w.filter, s)
+			return batch{msgs, nil}
+		}
+		s.Close()
+		if w.ctx.Err() != nil {
+			return batch{nil, err}
+		}
+	}
+	msgs, _, err := r.reader.NextBySubject(w.ctx, broker.Requests, w.filter, w.from, w.most)
+	return batch{msgs, err}
+}
+
+// take returns the series that stands where w begins, or begins it if that is
+// worth while and there is room for it. nil is none.
+func (r *readers) take(w wanted) *broker.Series {
+	r.mu.Lock()
+	s := r.series[w.filter]
+	delete(r.series, w.filter)
+	r.mu.Unlock()
+	if s != nil && s.From() == w.from {
+		return s.Series
+	}
+	if s != nil {
+		s.Close()
+	}
+	if !w.deep || w.most < seriesFrom || !r.room() {
+		return nil
+	}
+	began, err := r.reader.Series(w.ctx, broker.Requests, w.filter, w.from)
+	if err != nil {
+		return nil // the look at the stream says what is wrong
+	}
+	return began
+}
+
+// room reports whether there is room for another series, and makes it if a lane
+// has not used its own for long.
+func (r *readers) room() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for filter, s := range r.series {
+		if len(r.series) < maxReads {
+			break
+		}
+		if time.Since(s.since) > seriesIdle {
+			s.Close()
+			delete(r.series, filter)
+		}
+	}
+	return len(r.series) < maxReads
+}
+
+// keep keeps s until its lane wants more.
+func (r *readers) keep(filter string, s *broker.Series) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if other := r.series[filter]; other != nil {
+		other.Close()
+	}
+	r.series[filter] = &series{s, time.Now()}
+}
+
+func (r *readers) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for filter, s := range r.series {
+		s.Close()
+		delete(r.series, filter)
 	}
 }
