@@ -136,7 +136,7 @@ func TestAnEndpointThatHangsStopsNobody(t *testing.T) {
 
 func TestAnEndpointThatComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var away error = errors.New("connection refused")
+		away := errors.New("connection refused")
 		tr, c := started(&endpoint{take: func(context.Context, int) error { return away }}, slog.New(slog.DiscardHandler))
 		defer tr.Close()
 		for _, end := range []string{Failed, Exported} {
