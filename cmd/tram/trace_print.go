@@ -87,14 +87,15 @@ func (t *traced) took() string {
 }
 
 func (t *traced) entries(w io.Writer) {
-	rows := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var table bytes.Buffer
+	rows := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	var day, first = "", time.Time{}
 	for i, e := range t.Entries {
 		at := time.UnixMilli(e.AtMS).Local()
 		if d := at.Format(time.DateOnly); d != day {
 			day = d
 			rows.Flush()
-			fmt.Fprintln(w, day)
+			fmt.Fprintln(&table, day)
 		}
 		after := ""
 		if i == 0 {
@@ -105,6 +106,9 @@ func (t *traced) entries(w io.Writer) {
 		fmt.Fprintf(rows, "  %s\t%s\t%s\t%s\t%s\n", at.Format("15:04:05.000"), after, strings.ReplaceAll(string(e.What), "_", " "), place(e), says(e))
 	}
 	rows.Flush()
+	for line := range strings.Lines(table.String()) {
+		fmt.Fprintln(w, strings.TrimRight(line, " \n")) // what says nothing leaves no blanks
+	}
 }
 
 // since writes how much later something was.
@@ -135,9 +139,6 @@ func says(e history.Entry) string {
 	}
 	switch e.What {
 	case history.Published, history.CameBack:
-		if at := e.Headers[events.HeaderTime]; at != "" {
-			add("dated %s", at)
-		}
 		if trace := e.Headers[events.HeaderTraceparent]; trace != "" {
 			add("traceparent %s", trace)
 		}
