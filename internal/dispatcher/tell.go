@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/url"
@@ -46,7 +47,7 @@ func (x *execution) begin() {
 	header := x.e.msg.Header
 	ctx := telemetry.Remote(context.Background(), header)
 	if !trace.SpanContextFromContext(ctx).IsValid() {
-		ctx = telemetry.Root(ctx, header.Get(events.HeaderSource), header.Get(events.HeaderID))
+		ctx = telemetry.Root(ctx, header.Get(events.HeaderSource), cmp.Or(header.Get(events.HeaderAncestorID), header.Get(events.HeaderID)))
 	}
 	from := "tram.request" // of what cannot be read not even that is known
 	attrs := []attribute.KeyValue{
