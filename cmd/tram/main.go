@@ -143,8 +143,9 @@ func versionCommand() *cobra.Command {
 			if asJSON {
 				return newPrinter(cmd.OutOrStdout(), true).line(struct {
 					Version string `json:"version"`
+					Commit  string `json:"commit,omitempty"`
 					Go      string `json:"go"`
-				}{wiring.Version(), runtime.Version()})
+				}{wiring.Version(), wiring.Commit(), runtime.Version()})
 			}
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "tram", wiring.Version())
 			return err

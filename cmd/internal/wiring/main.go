@@ -167,3 +167,18 @@ func Version() string {
 	}
 	return info.Main.Version
 }
+
+// Commit returns the commit that the running program was built from, "" if it
+// was not built in a clone.
+func Commit() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
+	}
+	return ""
+}
