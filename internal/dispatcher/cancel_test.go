@@ -79,8 +79,8 @@ func (r *rig) byID(id string) (end *ledger.Result) {
 	return end
 }
 
-// calm keeps a busy machine from taking calls or leases away.
-func calm(c *Config) { c.Lease, c.CallTimeout = 10*time.Second, time.Minute }
+// calm keeps a busy machine from taking calls away.
+func calm(c *Config) { c.CallTimeout = time.Minute }
 
 func (r *rig) called(id string) bool {
 	return slices.ContainsFunc(r.desk.made(), func(c call) bool { return strings.HasPrefix(c.body, "09"+id+" ") })

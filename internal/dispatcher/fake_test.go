@@ -168,6 +168,11 @@ func newRigOf(t *testing.T, partitions int) *rig {
 	return r
 }
 
+const (
+	steadyLease = 10 * time.Second // not lost on a machine that stalls
+	shortLease  = time.Second      // of who is to lose it
+)
+
 // dispatcher makes one that works on a connection of its own.
 func (r *rig) dispatcher(nc *nats.Conn, change func(*Config)) *Dispatcher {
 	r.t.Helper()
@@ -178,7 +183,7 @@ func (r *rig) dispatcher(nc *nats.Conn, change func(*Config)) *Dispatcher {
 	r.t.Cleanup(client.Close)
 	cfg := Config{
 		JS: r.b.JetStream(nc), Client: client, Providers: []channels.Provider{&fakeProvider{url: r.srv.URL}},
-		Partitions: r.partitions, Lease: time.Second, CallTimeout: 2 * time.Second, Grace: 3 * time.Second,
+		Partitions: r.partitions, Lease: steadyLease, CallTimeout: 2 * time.Second, Grace: 3 * time.Second,
 		Retry: RetryPolicy{Base: 10 * time.Millisecond, MaxAttempts: 3},
 		Log:   slog.New(slog.NewTextHandler(r.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}

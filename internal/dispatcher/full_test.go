@@ -61,7 +61,6 @@ func (n *noisy) text() string {
 func (n *noisy) configure(c *Config) {
 	c.Observer, c.Log = n, slog.New(slog.NewTextHandler(n, nil))
 	c.DedupWindow = 100 * time.Millisecond // less than the stream is full: nothing is given up all the same
-	c.Lease = 10 * time.Second             // not lost on a machine that stalls
 }
 
 // waiting returns how many results wait to be stored.
@@ -183,7 +182,7 @@ func TestAnAnswerThatTheBrokerNeverGotIsUnknown(t *testing.T) {
 	n := &noisy{}
 	d := r.dispatcher(r.b.Connect(), func(c *Config) {
 		n.configure(c)
-		c.DedupWindow, c.Lease = 100*time.Millisecond, time.Second
+		c.DedupWindow, c.Lease = 100*time.Millisecond, shortLease
 	})
 	r.run(d)
 	hold := make(chan struct{})

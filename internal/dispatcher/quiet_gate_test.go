@@ -27,7 +27,10 @@ func promotional(s *events.Send) { s.Policy.ExpectKind = promotion }
 // quietShop makes a dispatcher whose account shop has quiet hours.
 func (r *rig) quietShop(hours []Quiet) *Dispatcher {
 	r.t.Helper()
-	return r.dispatcher(r.b.Conn, func(c *Config) { c.Accounts[0].Quiet = hours })
+	return r.dispatcher(r.b.Conn, func(c *Config) {
+		calm(c)
+		c.Accounts[0].Quiet = hours
+	})
 }
 
 // reload gives the account shop other quiet hours.

@@ -37,7 +37,7 @@ func (c *calendar) now() time.Time { return time.Now().Add(time.Duration(c.pages
 func (c *calendar) watch() (stop func()) { return c.run(c.seer(c.b.Conn)) }
 
 func (c *calendar) seer(nc *nats.Conn) *Dispatcher {
-	d := c.dispatcher(nc, func(cfg *Config) { cfg.Grace = time.Millisecond })
+	d := c.dispatcher(nc, func(cfg *Config) { cfg.Grace, cfg.Lease = time.Millisecond, shortLease })
 	d.schedules.now = c.now
 	c.seers = append(c.seers, d)
 	return d

@@ -43,7 +43,9 @@ func TestARestartGoesOnWhereItWas(t *testing.T) {
 func TestABrokerOutageLosesNoAnswer(t *testing.T) {
 	r := newRig(t)
 	r.desk.hold = make(chan struct{})
-	r.start(func(c *Config) { c.CallTimeout, c.Grace = 5*time.Second, 6*time.Second })
+	r.start(func(c *Config) {
+		c.Lease, c.CallTimeout, c.Grace = shortLease, 5*time.Second, 6*time.Second
+	})
 	var seqs []uint64
 	for i := range 20 {
 		seqs = append(seqs, r.send("shop", events.Normal, fmt.Sprint("o", i), nil))
@@ -58,7 +60,7 @@ func TestABrokerOutageLosesNoAnswer(t *testing.T) {
 	})
 	r.b.Stop()
 	close(r.desk.hold)
-	<-time.After(1500 * time.Millisecond) // longer than the lease
+	<-time.After(shortLease + shortLease/2)
 	before := len(r.desk.made())
 	r.b.Restart()
 	for _, got := range r.ends(seqs...) {
@@ -327,6 +329,7 @@ func (r *rig) cutOff(change func(*Config), far func() bool, publish func()) (sto
 			change(c)
 		}
 		c.Grace = time.Millisecond // nothing that it still stores arrives
+		c.Lease = shortLease
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
