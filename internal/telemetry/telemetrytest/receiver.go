@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	common "go.opentelemetry.io/proto/otlp/common/v1"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
@@ -54,7 +53,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	body, err := read(req)
-	var export collector.ExportTraceServiceRequest
+	var export otlp.TracesData // in the wire format an export request is the same
 	if err == nil {
 		err = proto.Unmarshal(body, &export)
 	}
