@@ -23,7 +23,11 @@ const cliPage = "../../docs/cli.md"
 func TestCLI_page(t *testing.T) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# The command tram\n\nMade from the commands themselves: `go test ./cmd/tram -run CLI -update`. `tram man --dir DIR` writes the same as manual pages, `tram completion bash` (zsh, fish, powershell) what completes them in a shell.\n")
-	fmt.Fprintf(&b, "\n```text\n%s\n```\n\n", long)
+	fmt.Fprintf(&b, "\n```text\n%s\n```\n\n| exit code | |\n| --- | --- |\n", long())
+	for code, when := range exits {
+		fmt.Fprintf(&b, "| `%d` | %s |\n", code, when)
+	}
+	fmt.Fprint(&b, "\nThey stay as they are; [`tram doctor`](#tram-doctor) says what they mean there.\n\n")
 	fmt.Fprint(&b, "Colour is for terminals only, and for none of them when `NO_COLOR` is set or `TERM` is `dumb`. With `--json` a command prints JSON, one line each, in which fields may be added but none changes its meaning.\n\n")
 	fmt.Fprint(&b, "| command | |\n| --- | --- |\n")
 	all := slices.DeleteFunc(allCommands(rootCommand())[1:], ofCompletion) // cobra's own words, and many

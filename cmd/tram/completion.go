@@ -97,7 +97,7 @@ func then(one, two completer) completer {
 }
 
 // completionWait bounds what a person at a prompt waits for.
-const completionWait = time.Second
+var completionWait = time.Second
 
 // offered returns what look finds at the broker that the command line names, or
 // nothing: a shell has no place for an error.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tramhq/tram/internal/config"
 )
@@ -90,6 +91,8 @@ func TestNATSEnviron_refuses(t *testing.T) {
 // TestCompletion asks as a shell does, for what a relay knows.
 func TestCompletion(t *testing.T) {
 	up := start(t, t.TempDir())
+	completionWait = time.Minute // a test has more patience than a person
+	t.Cleanup(func() { completionWait = time.Second })
 	t.Setenv("XDG_CONFIG_HOME", writeContexts(t, "here", map[string]string{"here": `{"url": "` + up.nats + `"}`, "there": `{}`}))
 	t.Setenv("NATS_TIMEOUT", "10s")
 	if code, _, stderr := tram(t, "", "schedule", "add", "daily", "--account", "momo/shop", "--report", "momo.messages_report",

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -22,24 +23,36 @@ import (
 	"github.com/tramhq/tram/pkg/events"
 )
 
-const long = `tram relays requests to chat platforms: services publish sends and report
+// exits are the exit codes, which are the same for ever, and when there is which.
+var exits = [...]string{
+	wiring.ExitOK:          "done",
+	wiring.ExitFailure:     "failure",
+	wiring.ExitUsage:       "wrong flags or arguments",
+	wiring.ExitRefused:     "the configuration or the request is invalid",
+	wiring.ExitUnreachable: "the broker is away, has no streams (tram setup), or does not permit it",
+	wiring.ExitNotAccepted: "the request was carried out, but did not end as accepted or done",
+}
+
+// long is what tram says about itself.
+func long() string {
+	var b strings.Builder
+	b.WriteString(`tram relays requests to chat platforms: services publish sends and report
 requests to a NATS broker, tram calls the platforms within the limits of each
 account, and publishes what became of every request.
 
 Data goes to standard output, everything else to standard error. Exit codes:
-  0  done
-  1  failure
-  2  wrong flags or arguments
-  3  the configuration or the request is invalid
-  4  the broker cannot be reached, has no streams (see tram setup), or does not
-     permit what the command does
-  5  the request was carried out, but did not end as accepted or done
-
+`)
+	for code, when := range exits {
+		fmt.Fprintf(&b, "  %d  %s\n", code, when)
+	}
+	b.WriteString(`
 The broker is found as by the nats command. First hold flags, then the variables
 NATS_URL, NATS_CREDS, NATS_NKEY, NATS_USER and NATS_PASSWORD, NATS_TOKEN, NATS_CA,
 NATS_CERT, NATS_KEY and NATS_TIMEOUT, then the context that --context or
 NATS_CONTEXT names, then the file of --config, where a command has it, and without
-one the context that "nats context select" has chosen.`
+one the context that "nats context select" has chosen.`)
+	return b.String()
+}
 
 func main() {
 	heap.Spare(wiring.SpareHeap)
@@ -53,7 +66,7 @@ func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "tram",
 		Short:         "A relay between services and chat platforms",
-		Long:          long,
+		Long:          long(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

@@ -49,7 +49,7 @@ type statusFlags struct {
 	all, watch, printJSON bool
 }
 
-const watchEvery = 2 * time.Second
+var watchEvery = 2 * time.Second
 
 func (f *statusFlags) run(cmd *cobra.Command, names []string) error {
 	for _, name := range names {

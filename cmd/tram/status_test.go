@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"regexp"
 	"strings"
 	"testing"
@@ -89,6 +92,32 @@ func awaitStatus(t *testing.T, server string, good func(*relayStatus) bool) *rel
 			t.Fatalf("status stays %+v", s)
 		}
 		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// TestStatus_watch makes sure that what is watched by a program is JSON lines.
+func TestStatus_watch(t *testing.T) {
+	up := start(t, t.TempDir())
+	watchEvery = 20 * time.Millisecond
+	t.Cleanup(func() { watchEvery = 2 * time.Second })
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r, w := io.Pipe()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"status", "--watch", "--json", "-s", up.nats}, nil, w, t.Output())
+		w.Close()
+	}()
+	lines := bufio.NewScanner(r)
+	for range 2 {
+		if !lines.Scan() || !json.Valid(lines.Bytes()) {
+			t.Fatalf("got %q", lines.Text())
+		}
+	}
+	cancel()
+	go io.Copy(io.Discard, r) //nolint:errcheck // ends with the pipe
+	if code := <-ended; code != 0 {
+		t.Errorf("exits with %d", code)
 	}
 }
 

@@ -166,8 +166,6 @@ func TestHosts(t *testing.T) {
 	quiet := func(http.ResponseWriter, *http.Request) { t.Error("a host was called") }
 	plain, secure := httptest.NewServer(http.HandlerFunc(quiet)), httptest.NewUnstartedServer(http.HandlerFunc(quiet))
 	secure.StartTLS()
-	closed := httptest.NewServer(nil)
-	closed.Close()
 	t.Cleanup(plain.Close) // after the parallel ones
 	t.Cleanup(secure.Close)
 	private, _ := url.Parse(plain.URL)
@@ -179,7 +177,7 @@ func TestHosts(t *testing.T) {
 		{plain.URL + "/api", OK, "1 host can be reached"},
 		{"http://localhost:" + private.Port(), OK, "1 host can be reached"},
 		{secure.URL, Fail, "certificate"},
-		{closed.URL, Fail, "refused"},
+		{"http://127.0.0.1:1", Fail, "refused"},
 		{"https://10.1.2.3", Fail, "an address that is not public"},
 		{"https://169.254.169.254", Fail, "an address that is not public"},
 		{"https://no-such-host.invalid", Fail, "no-such-host.invalid"},
@@ -192,6 +190,6 @@ func TestHosts(t *testing.T) {
 			check(t, Hosts(ctx, c), test.grade, test.says)
 		})
 	}
-	c := &config.Config{HTTP: config.HTTP{Proxy: "http://proxy:3128"}, Accounts: []config.Account{{BaseURL: closed.URL}}}
+	c := &config.Config{HTTP: config.HTTP{Proxy: "http://proxy:3128"}, Accounts: []config.Account{{BaseURL: plain.URL}}}
 	check(t, Hosts(t.Context(), c), OK, "through the proxy")
 }

@@ -24,7 +24,7 @@ type subject struct {
 	id, source        string
 	provider, account string
 	partition         int
-	messages          []message // the oldest first: as published, then as it came back
+	messages          []message // as published, and as it came back
 	children          []child   // made of it
 }
 
@@ -197,7 +197,6 @@ func (r *Reader) complete(ctx context.Context, s *subject) error {
 		}
 		s.messages = append(s.messages, before)
 	}
-	slices.SortFunc(s.messages, func(a, b message) int { return cmp.Compare(a.seq, b.seq) })
 	return nil
 }
 

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/deadletter"
@@ -116,53 +115,31 @@ func TestFind_farBack(t *testing.T) {
 // TestFind_planned has the broker bring a request back.
 func TestFind_planned(t *testing.T) {
 	g := newRig(t)
-	r := send("later")
-	seq := g.publish(r)
-	name, stored := broker.RequestName(r.Source, r.ID), broker.StoredSubject{
-		Partition: partition(r), Provider: r.Provider, Account: r.Account, Class: r.Class, Kind: r.Kind,
-	}
-	m, err := events.EncodeRequest(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	plan := func(seq uint64, in time.Duration) {
-		p := nats.Msg{Subject: stored.Plan(name, seq), Data: m.Data, Header: nats.Header{}}
-		for k, v := range m.Header {
-			if k != jetstream.MsgIDHeader {
-				p.Header[k] = v
-			}
-		}
-		p.Header.Set(jetstream.ScheduleHeader, "@at "+time.Now().Add(in).UTC().Format(time.RFC3339Nano))
-		p.Header.Set(jetstream.ScheduleTargetHeader, stored.Due(name, seq))
-		p.Header.Set(jetstream.MsgTTLHeader, "never")
-		g.store(&p)
-	}
-	plan(seq, time.Second)
+	later, soon, gone := send("later"), send("soon"), send("gone")
+	g.plan(later, g.publish(later), time.Hour)
 	if h := g.find(Query{ID: "later"}); whats(h) != "published planned" || !strings.HasPrefix(h.Standing, "waits for its time until ") {
-		t.Errorf("planned: got %q, %q", whats(h), h.Standing)
+		t.Errorf("later: got %q, %q", whats(h), h.Standing)
 	}
-	g.result(r, &ledger.Result{Seq: seq, Attempt: 0, Step: 1, State: events.StateDeferred, Planned: true, AtMS: 1}, false)
+
+	seq := g.publish(soon)
+	g.result(soon, &ledger.Result{Seq: seq, Step: 1, State: events.StateDeferred, Planned: true, AtMS: 1}, false)
+	g.plan(soon, seq, 500*time.Millisecond)
 	var back uint64
 	g.until("it comes back", func(ctx context.Context) bool {
-		last, err := g.r.read.Last(ctx, broker.Requests, stored.String())
-		if err == nil && last.Seq != seq {
+		last, err := g.r.read.Last(ctx, broker.Requests, "req.>")
+		if err == nil && last.Seq > seq {
 			back = last.Seq
 		}
 		return back != 0
 	})
-	g.result(r, &ledger.Result{Seq: back, Call: 1, Attempt: 1, Step: 1, Answer: called(200), State: events.StateAccepted, AtMS: 2}, true)
+	g.result(soon, &ledger.Result{Seq: back, Call: 1, Attempt: 1, Step: 1, Answer: called(200), State: events.StateAccepted, AtMS: 2}, true)
 	g.r.firstLook = 1 // the first message is farther back than the one that came back
-	if h := g.find(Query{ID: "later"}); whats(h) != "published result came_back call result event" || h.State != events.StateAccepted {
-		t.Errorf("back: got %q, %q", whats(h), h.State)
+	if h := g.find(Query{ID: "soon"}); whats(h) != "published result came_back call result event" || h.State != events.StateAccepted {
+		t.Errorf("soon: got %q, %q", whats(h), h.State)
 	}
 
 	// One that waits in LATER alone, since REQUESTS has let it go.
-	gone := send("gone")
-	name = broker.RequestName(gone.Source, gone.ID)
-	if m, err = events.EncodeRequest(gone); err != nil {
-		t.Fatal(err)
-	}
-	plan(12345, time.Hour)
+	g.plan(gone, 12345, time.Hour)
 	if h := g.find(Query{ID: "gone"}); whats(h) != "incomplete planned" || h.Kind != events.KindSend || h.Class != events.Normal {
 		t.Errorf("gone: got %q, %+v", whats(h), h)
 	}

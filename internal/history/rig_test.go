@@ -121,6 +121,24 @@ func (g *rig) result(r *events.Request, res *ledger.Result, told bool) uint64 {
 	return seq
 }
 
+// plan stores that r, of that place in REQUESTS, is to come back.
+func (g *rig) plan(r *events.Request, seq uint64, in time.Duration) {
+	g.t.Helper()
+	m, err := events.EncodeRequest(r)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	name, stored := broker.RequestName(r.Source, r.ID), broker.StoredSubject{
+		Partition: partition(r), Provider: r.Provider, Account: r.Account, Class: r.Class, Kind: r.Kind,
+	}
+	m.Subject = stored.Plan(name, seq)
+	m.Header.Del(jetstream.MsgIDHeader)
+	m.Header.Set(jetstream.ScheduleHeader, "@at "+time.Now().Add(in).UTC().Format(time.RFC3339Nano))
+	m.Header.Set(jetstream.ScheduleTargetHeader, stored.Due(name, seq))
+	m.Header.Set(jetstream.MsgTTLHeader, "never")
+	g.store(m)
+}
+
 func called(status int) *channels.Answer {
 	return &channels.Answer{Status: status, StartedMS: time.Now().UnixMilli(), TookUS: 1500}
 }

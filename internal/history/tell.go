@@ -57,6 +57,7 @@ type stored struct {
 }
 
 func (r *Reader) tell(ctx context.Context, s *subject) (*History, error) {
+	slices.SortFunc(s.messages, func(a, b message) int { return cmp.Compare(a.seq, b.seq) })
 	t := &telling{Reader: r, subject: s, published: map[uint64]time.Time{}, h: &History{
 		ID: s.id, Source: s.source, Provider: s.provider, Account: s.account,
 	}}
