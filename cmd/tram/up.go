@@ -35,7 +35,10 @@ with the accounts caresoft/hotline, ahachat/fanpage, momo/shop, facebook/page,
 pancake/page, pancake/user and webhook/sms in it. Other processes reach the
 broker at the address that the line "ready" tells; nothing listens on anything
 but loopback unless it is told to. What was not done when it stops is done when
-it is started again with the same --dir.`,
+it is started again with the same --dir.
+
+With OTEL_EXPORTER_OTLP_ENDPOINT in the environment, such as http://127.0.0.1:4318,
+it exports a trace of each request.`,
 		Example: `  tram up
   tram up --demo
   tram up --config tram.yaml --dir /var/lib/tram --listen 127.0.0.1:4222`,
