@@ -10,10 +10,10 @@ STATICCHECK := go tool -modfile=tools/go.mod staticcheck
 
 .PHONY: check fmt vet fix staticcheck test fuzz node clients python build release reproducible up demo clean \
 	api api-update tools-check \
-	bench-check bench bench-compare bench-baseline \
+	bench-check deployments-check bench bench-compare bench-baseline \
 	prove-crash prove-cluster prove-malformed prove-limits prove-fairness prove-throttle prove-idle prove-handover prove-classes prove-redrive prove-poison prove-replay prove-rolling prove-schedule soak
 
-check: fmt vet fix staticcheck test bench-check tools-check api fuzz node clients ## everything that must hold before a merge
+check: fmt vet fix staticcheck test bench-check deployments-check tools-check api fuzz node clients ## everything that must hold before a merge
 
 fmt:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
@@ -33,6 +33,9 @@ test:
 
 bench-check: # bench, which is a module of its own
 	cd bench && go vet ./... && go fix -diff ./... && go tool -modfile=../tools/go.mod staticcheck ./... && go test ./...
+
+deployments-check: # alerts, dashboard, manifests, compose file and image: a module of its own; the first time it compiles what they are read with
+	cd deployments/verify && go vet ./... && go fix -diff ./... && go test ./...
 
 fuzz: # each target for FUZZTIME
 	@for file in $$(git ls-files '*_test.go' | xargs grep -lE '^func Fuzz'); do \
