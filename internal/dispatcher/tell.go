@@ -50,19 +50,21 @@ func (x *execution) begin() {
 		ctx = telemetry.Root(ctx, header.Get(events.HeaderSource), cmp.Or(header.Get(events.HeaderAncestorID), header.Get(events.HeaderID)))
 	}
 	from := "tram.request" // of what cannot be read not even that is known
-	attrs := []attribute.KeyValue{
+	if x.e.req != nil {
+		from = "tram." + string(x.e.req.Kind)
+	}
+	_, span := t.Start(ctx, telemetry.Process+" "+from, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(x.began))
+	if !span.IsRecording() { // it is not sampled, as most are not, and to describe it costs more than to begin it
+		return
+	}
+	x.span = span
+	span.SetAttributes(telemetry.Messaging(telemetry.Process, from)...)
+	span.SetAttributes(
 		telemetry.Provider.String(x.l.key.provider), telemetry.Account.String(x.l.key.account),
 		telemetry.Class.String(string(x.l.key.class(x.e.class))), telemetry.Seq.Int64(int64(x.e.msg.Seq)),
-		telemetry.Owner.String(x.p.intents.owner), telemetry.QueuedMS.Int64(x.queued().Milliseconds()),
-	}
+		telemetry.Owner.String(x.p.intents.owner), telemetry.QueuedMS.Int64(x.queued().Milliseconds()))
 	if req := x.e.req; req != nil {
-		from = "tram." + string(req.Kind)
-		attrs = append(attrs, telemetry.MessagingID.String(req.ID), telemetry.Source.String(req.Source))
-	}
-	_, span := t.Start(ctx, telemetry.Process+" "+from, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(x.began),
-		trace.WithAttributes(telemetry.Messaging(telemetry.Process, from)...), trace.WithAttributes(attrs...))
-	if span.IsRecording() {
-		x.span = span
+		span.SetAttributes(telemetry.MessagingID.String(req.ID), telemetry.Source.String(req.Source))
 	}
 }
 
@@ -104,6 +106,9 @@ func (x *execution) called(call *channels.Call, ans *channels.Answer, v channels
 	level := slog.LevelInfo
 	if failed {
 		level = slog.LevelWarn
+	}
+	if !x.p.log.Enabled(x.p.work, level) { // or to gather it all would cost as much
+		return
 	}
 	x.p.log.LogAttrs(x.context(), level, "call",
 		slog.String("id", x.e.req.ID), slog.String("source", x.e.req.Source), slog.Uint64("seq", x.e.msg.Seq),
