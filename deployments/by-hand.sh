@@ -36,7 +36,7 @@ take_down() {
 say "1. programs"
 DIR=$(mktemp -d)
 trap take_down EXIT
-go build -ldflags="-s -w" -o "$DIR/bin/" ./cmd/... ./deployments/keys github.com/nats-io/nats-server/v2
+CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o "$DIR/bin/" ./cmd/... ./deployments/keys github.com/nats-io/nats-server/v2
 export PATH="$DIR/bin:$PATH"
 
 say "2. keys and certificates"
