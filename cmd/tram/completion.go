@@ -25,6 +25,7 @@ type completer func(cmd *cobra.Command, args []string) []string
 func complete(root *cobra.Command) {
 	flags := map[string]completer{
 		"account": accountNames, "provider": providerNames, "reason": reasonNames, "job": jobNames, "context": contexts,
+		"as":    fixed("dispatcher", "collector", "operator", "setup"),
 		"class": fixed("urgent", "normal", "bulk"), "group": texts(deadletter.Groups),
 		"kind": texts(events.EventKinds), "state": texts(replay.ResendStates), "report": reportNames,
 	}

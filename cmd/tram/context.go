@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -72,11 +73,8 @@ func environment(environ []string) map[string]string {
 
 // contextDir is where the nats command keeps its contexts.
 func contextDir(env map[string]string) string {
-	base := env["XDG_CONFIG_HOME"]
-	if base == "" {
-		base = filepath.Join(env["HOME"], ".config")
-	}
-	return filepath.Join(base, "nats")
+	home := cmp.Or(env["HOME"], "/") // never where the command happens to run
+	return filepath.Join(cmp.Or(env["XDG_CONFIG_HOME"], filepath.Join(home, ".config")), "nats")
 }
 
 // selectedContext returns the name that `nats context select` has noted, or "".

@@ -47,6 +47,7 @@ type telling struct {
 	began     time.Time            // the oldest of these; zero is not known
 	results   []stored
 	ended     bool // by the last of the results
+	gone      bool // some of its messages have left REQUESTS
 }
 
 // A stored is a result as the stream has it.
@@ -68,9 +69,23 @@ func (r *Reader) tell(ctx context.Context, s *subject) (*History, error) {
 			return nil, err
 		}
 	}
+	if t.gone {
+		t.add(t.first(), Entry{What: Incomplete, Stream: broker.Requests, Note: "what was published has left the stream"})
+	}
 	slices.SortStableFunc(t.h.Entries, func(a, b Entry) int { return a.order.Compare(b.order) })
 	t.h.Standing = t.standing()
 	return t.h, nil
+}
+
+// first returns the time before all that is known.
+func (t *telling) first() time.Time {
+	first := time.Now()
+	for _, e := range t.h.Entries {
+		if e.order.Before(first) {
+			first = e.order
+		}
+	}
+	return first.Add(-1)
 }
 
 // add adds what happened at a time of the broker's.
@@ -88,7 +103,6 @@ func (t *telling) words(text string) string { return mask.Words(t.req, text, t.R
 
 // requests tells how the request was published, and as what it came back.
 func (t *telling) requests(ctx context.Context) error {
-	gone := 0
 	for _, m := range t.messages {
 		e := Entry{What: Published, Stream: broker.Requests, Seq: m.seq}
 		if m.from != 0 {
@@ -98,7 +112,7 @@ func (t *telling) requests(ctx context.Context) error {
 		case m.stored != nil:
 			full, err := t.read.Get(ctx, broker.Requests, m.seq)
 			if errors.Is(err, jetstream.ErrMsgNotFound) {
-				gone++
+				t.gone = true
 				continue
 			}
 			if err != nil {
@@ -114,14 +128,11 @@ func (t *telling) requests(ctx context.Context) error {
 		case m.result != nil:
 			at := time.UnixMilli(m.result.TimeMS)
 			t.original(m.seq, at, m.result.Subject, m.result.Header, m.result.Data)
-			e.Subject, e.Headers, e.Note = m.result.Subject, envelope(m.result.Header), "as its result has it: it has left the stream"
+			e.Subject, e.Headers, e.Note = m.result.Subject, envelope(m.result.Header), "it has left the stream; this is what its result or dead letter has"
 			t.add(at, e)
 		default:
-			gone++
+			t.gone = true
 		}
-	}
-	if gone > 0 {
-		t.add(t.began, Entry{What: Incomplete, Stream: broker.Requests, Note: "what was published has left the stream"})
 	}
 	for _, c := range t.children {
 		t.add(c.stored.Time, Entry{What: Redriven, Stream: broker.Requests, Seq: c.stored.Seq, RequestID: c.id})
@@ -145,9 +156,8 @@ func (t *telling) original(seq uint64, at time.Time, subject string, h nats.Head
 		return
 	}
 	t.h.Kind, t.h.Class, t.h.AncestorID = t.req.Kind, t.req.Class, t.req.AncestorID
-	t.h.Schedule, _ = strings.CutPrefix(t.source, schedule.Source(""))
-	if t.h.Schedule == t.source {
-		t.h.Schedule = ""
+	if name, ok := strings.CutPrefix(t.source, schedule.Source("")); ok {
+		t.h.Schedule = name
 	}
 	switch {
 	case t.req.Report != nil:
