@@ -224,7 +224,7 @@ func TestABreakerOutlivesItsOwner(t *testing.T) {
 		stop()
 		probes := len(r.calls("shop"))
 		stop = r.start(change)
-		r.eventually(20*time.Second, func() string {
+		r.eventually(func() string {
 			if len(r.calls("shop")) > probes {
 				return ""
 			}
@@ -264,7 +264,7 @@ func TestAnOpenBreakerStopsReading(t *testing.T) {
 	d := r.dispatcher(r.b.Conn, change)
 	r.run(d)
 	r.ends(r.send("bank", events.Normal, "b1", nil))
-	r.eventually(20*time.Second, func() string {
+	r.eventually(func() string {
 		for _, l := range d.Lanes() {
 			if l.Account == "shop" && l.State == events.LaneBreakerOpen && l.Behind[1] && time.UnixMilli(l.UntilMS).After(time.Now()) {
 				return ""

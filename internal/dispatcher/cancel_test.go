@@ -65,7 +65,7 @@ func (r *rig) one(seq uint64, state events.State, reason string) *ledger.Result 
 // byID waits for the end of the request with an id that has come back from LATER.
 func (r *rig) byID(id string) (end *ledger.Result) {
 	r.t.Helper()
-	r.eventually(10*time.Second, func() string {
+	r.eventually(func() string {
 		for _, rs := range r.results() {
 			for _, e := range final(rs) {
 				if e.Request.Header["ce-id"][0] == id {
@@ -133,7 +133,7 @@ func TestCancelTooLate(t *testing.T) {
 	}
 	r.desk.mu.Unlock()
 	seq := r.report("doubtful", nil)
-	r.eventually(5*time.Second, func() string {
+	r.eventually(func() string {
 		if n := len(r.results()[seq]); n < 2 {
 			return fmt.Sprintf("%d results", n)
 		}
@@ -155,7 +155,7 @@ func TestCancelOfWhatWaitsForAnotherTry(t *testing.T) {
 	r.run(d)
 	order := func(s *events.Send) { s.OrderKey = "k" }
 	first, second := r.send("shop", events.Normal, "t1", order), r.send("shop", events.Normal, "t2", order)
-	r.eventually(5*time.Second, func() string {
+	r.eventually(func() string {
 		d.mu.Lock()
 		p := d.opened[broker.Partition("fake", "shop", r.partitions)]
 		d.mu.Unlock()
@@ -171,7 +171,7 @@ func TestCancelOfWhatWaitsForAnotherTry(t *testing.T) {
 		return ""
 	})
 	close(hold)
-	r.eventually(5*time.Second, func() string {
+	r.eventually(func() string {
 		if len(r.results()[first]) == 0 {
 			return "not answered"
 		}
@@ -196,7 +196,7 @@ func TestCancelOfWhatIsPlanned(t *testing.T) {
 	seq := r.sendAt("far", time.Now().Add(100*24*time.Hour))
 	other := r.sendAt("near", time.Now().Add(4*time.Second))
 	for _, seq := range []uint64{seq, other} {
-		r.eventually(5*time.Second, func() string {
+		r.eventually(func() string {
 			if len(r.results()[seq]) == 0 {
 				return "not planned"
 			}
@@ -221,7 +221,7 @@ func TestCancelOfWhatHasComeBack(t *testing.T) {
 	far := time.Now().Add(time.Hour)
 	seqs := []uint64{r.sendAt("b1", far), r.sendAt("b2", far)}
 	for _, seq := range seqs {
-		r.eventually(10*time.Second, func() string {
+		r.eventually(func() string {
 			if len(r.results()[seq]) == 0 {
 				return "not planned"
 			}
@@ -242,7 +242,7 @@ func TestCancelOfWhatHasComeBack(t *testing.T) {
 	}
 	r.control("shop", true, "An", "a test")
 	stop = r.takenOver("shop", calm)
-	r.eventually(10*time.Second, func() string {
+	r.eventually(func() string {
 		n := 0
 		err := r.read.Replay(t.Context(), broker.Requests, "req.>", 1, func(*broker.Stored) error { n++; return nil })
 		if err != nil {
@@ -312,7 +312,7 @@ func TestCancelDuringTheCall(t *testing.T) {
 	}
 	r.start(calm)
 	refused, taken := r.send("shop", events.Normal, "refused", nil), r.send("shop", events.Normal, "taken", nil)
-	r.eventually(5*time.Second, func() string {
+	r.eventually(func() string {
 		if n := len(r.desk.made()); n < 2 {
 			return fmt.Sprintf("%d calls", n)
 		}
@@ -438,7 +438,7 @@ func TestManyCancels(t *testing.T) {
 			return ""
 		}
 	}
-	r.eventually(time.Minute, ended(events.StateDone))
+	r.eventually(ended(events.StateDone))
 	stop()
 	marks := &checkpoints{js: r.b.JS, reader: r.read, n: broker.Partition("fake", "shop", r.partitions)}
 	if ck, err := marks.read(t.Context()); err != nil || len(ck.Past)+len(ck.Lanes) > 1 {
@@ -446,7 +446,7 @@ func TestManyCancels(t *testing.T) {
 	}
 	r.control("shop", false, "An", "")
 	r.start(calm)
-	r.eventually(time.Minute, ended(events.StateCancelled))
+	r.eventually(ended(events.StateCancelled))
 	r.one(first, events.StateAccepted, "")
 	if calls := len(r.desk.made()); calls != 1 {
 		t.Errorf("%d calls, want one", calls)
@@ -495,7 +495,7 @@ func TestCancelOfWhatAnOwnerBeforeHasCalled(t *testing.T) {
 		cancels = append(cancels, r.cancel("shop", fmt.Sprint("k", i)))
 	}
 	r.start(nil)
-	r.eventually(20*time.Second, func() string {
+	r.eventually(func() string {
 		all, answered := r.results(), 0
 		for _, seq := range cancels {
 			answered += len(final(all[seq]))

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/ledger"
@@ -28,7 +27,7 @@ func (r *rig) control(account string, paused bool, by, reason string) {
 // all that was told about it.
 func (r *rig) told(account string, state events.LaneState) (all []*events.Lane) {
 	r.t.Helper()
-	r.eventually(20*time.Second, func() string {
+	r.eventually(func() string {
 		all = nil
 		err := r.read.Replay(r.t.Context(), broker.Events, "tram.lane.fake."+account+".*", 1, func(m *broker.Stored) error {
 			e, err := events.DecodeEvent(m.Subject, m.Header, m.Data)
@@ -70,7 +69,7 @@ func TestAPauseHolds(t *testing.T) {
 		d := r.dispatcher(r.b.Conn, nil)
 		stop := r.run(d)
 		r.ends(r.send("bank", events.Normal, fmt.Sprint("b", i), nil))
-		r.eventually(20*time.Second, func() string {
+		r.eventually(func() string {
 			for _, l := range d.Lanes() {
 				if l.Account == "shop" && l.Queued[0] == len(seqs) && l.State == events.LanePaused && l.By == "an" && l.Why == "their office moves" {
 					return ""
@@ -133,7 +132,7 @@ func TestARefusedCredentialIsToldOnce(t *testing.T) {
 		seqs = append(seqs, r.send("shop", events.Normal, fmt.Sprint("r", i), nil))
 	}
 	tries := func(before int) {
-		r.eventually(20*time.Second, func() string {
+		r.eventually(func() string {
 			if len(r.calls("shop")) > before {
 				return ""
 			}
@@ -192,7 +191,7 @@ func TestATakeOverLearnsThatACredentialIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.start(nil)
-	r.eventually(20*time.Second, func() string {
+	r.eventually(func() string {
 		if all := r.told("shop", events.LaneWorking); len(all) <= before {
 			return fmt.Sprintf("told %v, want once more that it works", states(all))
 		}

@@ -144,7 +144,7 @@ func TestAThrottleSilencesTheWholeAccount(t *testing.T) {
 	}
 	r.start(nil)
 	first := r.send("slow", events.Normal, "first", nil)
-	r.eventually(5*time.Second, func() string {
+	r.eventually(func() string {
 		if len(r.results()[first]) == 0 {
 			return "not throttled yet"
 		}
@@ -222,7 +222,7 @@ func TestAChangedConfigurationIsTakenOver(t *testing.T) {
 	r.run(d)
 	shop := r.send("shop", events.Normal, "waits", nil)
 	r.ends(r.send("gone", events.Normal, "was", nil))
-	r.eventually(5*time.Second, func() string {
+	r.eventually(func() string {
 		if len(r.results()[shop]) == 0 {
 			return "the old credential was not refused"
 		}

@@ -24,6 +24,8 @@ import (
 	"github.com/tramhq/tram/pkg/ratelimit"
 )
 
+func TestMain(m *testing.M) { brokertest.VerifyTestMain(m) }
+
 // fakeProvider sends a text to a phone, or reports in pages. What its answers
 // mean, they say themselves.
 type fakeProvider struct{ url string }
@@ -318,7 +320,7 @@ func final(rs []*ledger.Result) (ends []*ledger.Result) {
 func (r *rig) ends(seqs ...uint64) []*ledger.Result {
 	r.t.Helper()
 	var all map[uint64][]*ledger.Result
-	r.eventually(20*time.Second, func() string {
+	r.eventually(func() string {
 		all = r.results()
 		open := 0
 		for _, seq := range seqs {
@@ -342,8 +344,12 @@ func (r *rig) ends(seqs ...uint64) []*ledger.Result {
 	return out
 }
 
+// patience is how long a test waits for what must happen: a busy machine is slow,
+// and only a test that fails waits for so long.
+const patience = time.Minute
+
 // eventually waits until check has nothing to complain about.
-func (r *rig) eventually(patience time.Duration, check func() string) {
+func (r *rig) eventually(check func() string) {
 	r.t.Helper()
 	deadline := time.Now().Add(patience)
 	for {

@@ -23,7 +23,7 @@ func TestRunnable(t *testing.T) {
 	r.run(d)
 	stands := func(account string, want func(ledger.Lane) bool) {
 		t.Helper()
-		r.eventually(20*time.Second, func() string {
+		r.eventually(func() string {
 			for _, s := range d.Lanes() {
 				if s.Account == account && want(s) {
 					return ""

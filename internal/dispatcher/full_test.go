@@ -92,7 +92,7 @@ func TestResultsThatCannotBeStoredStopTheCalls(t *testing.T) {
 	inVain := func(times int64) {
 		t.Helper()
 		goal := n.failed.Load() + times
-		r.eventually(20*time.Second, func() string {
+		r.eventually(func() string {
 			if n.failed.Load() < goal {
 				return fmt.Sprintf("%d of %d failures:\n%s", n.failed.Load(), goal, n.text())
 			}
@@ -101,7 +101,7 @@ func TestResultsThatCannotBeStoredStopTheCalls(t *testing.T) {
 	}
 	inVain(6)
 	// Those that were picked before the first failure have been called by now.
-	r.eventually(20*time.Second, func() string {
+	r.eventually(func() string {
 		if waiting, calls := waiting(d), len(r.desk.made()); calls != waiting+1 {
 			return fmt.Sprintf("%d calls, and %d results wait", calls, waiting)
 		}
@@ -142,7 +142,7 @@ func TestIntentsThatCannotBeStoredStopTheCalls(t *testing.T) {
 	for i := range 100 {
 		seqs = append(seqs, r.send("shop", events.Normal, fmt.Sprint(i), nil))
 	}
-	r.eventually(20*time.Second, func() string {
+	r.eventually(func() string {
 		if !d.intending.Lasts() {
 			return "intents are stored"
 		}
@@ -151,7 +151,7 @@ func TestIntentsThatCannotBeStoredStopTheCalls(t *testing.T) {
 	stop() // a new owner cannot take over, either
 	second := &noisy{}
 	r.start(second.configure)
-	r.eventually(20*time.Second, func() string {
+	r.eventually(func() string {
 		if second.said("intents cannot be stored") == 0 {
 			return "the new owner has not tried"
 		}
@@ -190,7 +190,7 @@ func TestAnAnswerThatTheBrokerNeverGotIsUnknown(t *testing.T) {
 	r.desk.hold = hold
 	r.desk.mu.Unlock()
 	seqs := []uint64{r.send("shop", events.Normal, "under-way", nil)}
-	r.eventually(20*time.Second, func() string {
+	r.eventually(func() string {
 		if len(r.desk.made()) == 0 {
 			return "not called"
 		}
@@ -201,14 +201,14 @@ func TestAnAnswerThatTheBrokerNeverGotIsUnknown(t *testing.T) {
 	r.desk.hold = nil
 	r.desk.mu.Unlock()
 	close(hold)
-	r.eventually(20*time.Second, func() string {
+	r.eventually(func() string {
 		if n.failed.Load() == 0 || waiting(d) > 0 {
 			return "the answer is not given up:\n" + n.text()
 		}
 		return ""
 	})
 	r.b.Restart()
-	r.eventually(20*time.Second, func() string {
+	r.eventually(func() string {
 		if r.b.Conn.Status() != nats.CONNECTED {
 			return "not connected"
 		}

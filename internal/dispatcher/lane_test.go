@@ -28,7 +28,7 @@ func TestABlockedAccountDelaysNobodyAndLosesNothing(t *testing.T) {
 		shop = append(shop, r.send("shop", events.Bulk, fmt.Sprint("x", i), nil))
 	}
 	urgent := r.send("shop", events.Urgent, "urgent", nil)
-	r.eventually(5*time.Second, func() string {
+	r.eventually(func() string {
 		if n := len(r.desk.made()); n != 2 {
 			return fmt.Sprintf("%d calls under way, want 2", n)
 		}
@@ -67,14 +67,14 @@ func TestTheFeedJumpsOverABurst(t *testing.T) {
 	d := r.dispatcher(r.b.Conn, nil)
 	d.jumpLag = 20
 	r.run(d)
-	r.eventually(5*time.Second, func() string {
+	r.eventually(func() string {
 		if len(r.desk.made()) < 30+startConcurrency {
 			return "the burst has not begun"
 		}
 		return ""
 	})
 	bank := r.send("bank", events.Normal, "bank", nil)
-	r.eventually(5*time.Second, func() string {
+	r.eventually(func() string {
 		if !slices.ContainsFunc(r.desk.made(), func(c call) bool { return c.account == "bank" }) {
 			return "the burst of another account holds this one up"
 		}
@@ -185,14 +185,14 @@ func TestLanesThatHaveNothingToDoAreLeftAlone(t *testing.T) {
 	}
 	for i := range 2 {
 		r.ends(r.send("shop", events.Normal, fmt.Sprint("once", i), nil))
-		r.eventually(10*time.Second, func() string {
+		r.eventually(func() string {
 			if n := awake(); n > 0 {
 				return fmt.Sprintf("%d lanes awake after all has ended", n)
 			}
 			return ""
 		})
 	}
-	r.eventually(10*time.Second, func() string {
+	r.eventually(func() string {
 		d.mu.Lock()
 		p := d.opened[broker.Partition("fake", "shop", r.partitions)]
 		d.mu.Unlock()

@@ -24,7 +24,7 @@ func (r *rig) sendAt(id string, at time.Time) uint64 {
 // are no others and that none was early or, the broker being there, late.
 func (r *rig) calledOnce(due map[string]time.Time, late time.Duration) {
 	r.t.Helper()
-	r.eventually(20*time.Second, func() string {
+	r.eventually(func() string {
 		if n := len(r.desk.made()); n < len(due) {
 			return fmt.Sprintf("%d of %d calls", n, len(due))
 		}
@@ -64,7 +64,7 @@ func TestARequestWaitsForItsTime(t *testing.T) {
 			t.Errorf("%s: got results %+v, want one that says when it is planned for", id, rs)
 		}
 	}
-	r.eventually(5*time.Second, func() string { return r.endedByID(6) })
+	r.eventually(func() string { return r.endedByID(6) })
 }
 
 // endedByID says what is missing for n requests, known by their ids, to have
@@ -100,7 +100,7 @@ func TestPlannedRequestsOutliveBrokerAndDispatcher(t *testing.T) {
 		due[id] = time.Now().Add(4*time.Second + time.Duration(i)*50*time.Millisecond)
 		r.sendAt(id, due[id])
 	}
-	r.eventually(3*time.Second, func() string {
+	r.eventually(func() string {
 		planned := 0
 		for _, rs := range r.results() {
 			if slices.ContainsFunc(rs, func(r *ledger.Result) bool { return r.Planned }) {
@@ -117,7 +117,7 @@ func TestPlannedRequestsOutliveBrokerAndDispatcher(t *testing.T) {
 	r.b.Restart()
 	r.start(nil)
 	r.calledOnce(due, 20*time.Second)
-	r.eventually(5*time.Second, func() string { return r.endedByID(len(due)) })
+	r.eventually(func() string { return r.endedByID(len(due)) })
 }
 
 // What an owner that died has planned, and has not told, is planned.
@@ -127,14 +127,14 @@ func TestARequestIsPlannedOnce(t *testing.T) {
 	seq := r.sendAt("1", due)
 	r.plan(seq, due.Add(-dueEarly))
 	r.start(nil)
-	r.eventually(5*time.Second, func() string {
+	r.eventually(func() string {
 		if rs := r.results()[seq]; len(rs) != 1 || !rs[0].Planned {
 			return fmt.Sprintf("got results %+v", rs)
 		}
 		return ""
 	})
 	r.calledOnce(map[string]time.Time{"1": due}, 10*time.Second)
-	r.eventually(5*time.Second, func() string { return r.endedByID(1) })
+	r.eventually(func() string { return r.endedByID(1) })
 }
 
 // The same, found out only after it has come back.
@@ -143,7 +143,7 @@ func TestARequestThatHasComeBackIsCalledOnce(t *testing.T) {
 	due := time.Now().Add(1500 * time.Millisecond)
 	seq := r.sendAt("1", due)
 	r.plan(seq, due.Add(-dueEarly))
-	r.eventually(5*time.Second, func() string {
+	r.eventually(func() string {
 		s, err := r.b.JS.Stream(t.Context(), broker.Requests)
 		if err != nil {
 			t.Fatal(err)
@@ -155,7 +155,7 @@ func TestARequestThatHasComeBackIsCalledOnce(t *testing.T) {
 	})
 	r.start(nil)
 	r.calledOnce(map[string]time.Time{"1": due}, 10*time.Second)
-	r.eventually(5*time.Second, func() string { return r.endedByID(1) })
+	r.eventually(func() string { return r.endedByID(1) })
 	if rs := r.results()[seq]; len(rs) != 1 || !rs[0].Planned {
 		t.Errorf("got results %+v, want one that says planned", rs)
 	}
@@ -236,7 +236,7 @@ func TestARequestThatComesBackTwiceIsCalledOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.start(nil)
-	r.eventually(10*time.Second, func() string {
+	r.eventually(func() string {
 		for at, rs := range r.results() {
 			if at != seq && slices.ContainsFunc(rs, func(r *ledger.Result) bool { return r.Planned }) {
 				return ""

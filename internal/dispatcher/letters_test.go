@@ -27,7 +27,7 @@ func TestResultsAreChainedAcrossOwners(t *testing.T) {
 	stop := r.start(patient)
 	seq := r.send("shop", events.Normal, "1", nil)
 	for n := 1; n < calls; n++ {
-		r.eventually(10*time.Second, func() string {
+		r.eventually(func() string {
 			if len(r.results()[seq]) < n {
 				return fmt.Sprintf("call %d has no result", n)
 			}

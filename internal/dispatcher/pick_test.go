@@ -47,7 +47,7 @@ func TestNormalAndBulkShareByWeight(t *testing.T) {
 	})
 	const looked = 3 * queueItems
 	var first []call
-	r.eventually(20*time.Second, func() string {
+	r.eventually(func() string {
 		if first = r.desk.made(); len(first) < looked {
 			return fmt.Sprintf("%d calls, want %d", len(first), looked)
 		}

@@ -92,7 +92,7 @@ func TestQuietHoursHoldBulkSends(t *testing.T) {
 		}
 	}
 	more := r.send("shop", events.Bulk, "b-more", nil)
-	r.eventually(10*time.Second, func() string {
+	r.eventually(func() string {
 		for _, l := range d.Lanes() {
 			if until := time.UnixMilli(l.Quiet[events.Bulk]); l.Account == "shop" && l.Remarkable() && len(l.Quiet) == 1 &&
 				time.Until(until) > time.Hour && time.Until(until) < 3*time.Hour && l.Queued[2] > 0 {
@@ -189,7 +189,7 @@ func TestAPromotionIsPutOff(t *testing.T) {
 	if e := r.ends(never)[0]; e.State != events.StateExpired || e.Why.Reason != ReasonExpired {
 		t.Errorf("expires before the end: %s (%s)", e.State, e.Why.Reason)
 	}
-	r.eventually(10*time.Second, func() string {
+	r.eventually(func() string {
 		rs := r.results()[seq]
 		if len(rs) == 0 {
 			return "no result"
@@ -199,7 +199,7 @@ func TestAPromotionIsPutOff(t *testing.T) {
 		}
 		return ""
 	})
-	r.eventually(20*time.Second, func() string {
+	r.eventually(func() string {
 		if r.callsFor("promotion") == 0 {
 			return "the promotion is not called"
 		}
@@ -213,7 +213,7 @@ func TestAPromotionIsPutOff(t *testing.T) {
 	if twice := r.desk.twice(); twice != nil {
 		t.Errorf("called twice: %v", twice)
 	}
-	r.eventually(5*time.Second, func() string {
+	r.eventually(func() string {
 		for _, rs := range r.results() {
 			for _, e := range final(rs) {
 				if e.Request.Header["ce-id"][0] == "promotion" && e.State == events.StateAccepted {
@@ -277,7 +277,7 @@ func TestAPromotionThatMayHaveBeenPutOffIsCalledOnce(t *testing.T) {
 	if e := r.ends(not)[0]; e.State != events.StateAccepted || e.Call != 2 {
 		t.Errorf("what was not planned: %s (%s), call %d", e.State, e.Why.Reason, e.Call)
 	}
-	r.eventually(10*time.Second, func() string { return r.endedByID(2) })
+	r.eventually(func() string { return r.endedByID(2) })
 	if rs := r.results()[put]; len(rs) != 1 || !rs[0].Planned || rs[0].Why.Reason != ReasonQuietHours {
 		t.Errorf("what was planned has the results %+v", rs)
 	}

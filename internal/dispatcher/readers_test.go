@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/broker/brokertest"
 	"github.com/tramhq/tram/pkg/events"
@@ -12,10 +14,13 @@ import (
 // A backlog that is read in large parts is read by a consumer, whatever becomes of
 // that consumer, and no more than a few accounts have one.
 func TestReaders(t *testing.T) {
-	b := brokertest.Start(t, func(s *broker.Streams) { s.Partitions = 1 })
-	js := b.JetStream(b.Connect())
-	ctx := t.Context()
 	const accounts, each = maxReads + 2, 4 * seriesFrom
+	b := brokertest.Start(t, func(s *broker.Streams) { s.Partitions = 1 })
+	js, err := jetstream.New(b.Connect(), jetstream.WithPublishAsyncMaxPending(accounts*each))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
 	for range each {
 		for i := range accounts { // in turn, so that it is known where they are
 			if _, err := js.PublishAsync(fmt.Sprintf("tram.send.shop.a%d.bulk", i), []byte("x")); err != nil {

@@ -87,7 +87,7 @@ func (c *calendar) entry(name string) *schedule.Entry {
 func (c *calendar) handled(name string) schedule.Progress {
 	c.t.Helper()
 	var p schedule.Progress
-	c.eventually(20*time.Second, func() string {
+	c.eventually(func() string {
 		e, err := c.store.Get(c.t.Context(), name)
 		if err != nil { // the broker is not back yet
 			return err.Error()
@@ -243,7 +243,7 @@ func TestAScheduleSkips(t *testing.T) {
 	c.desk.hold = hold
 	c.desk.mu.Unlock()
 	c.control("shop", false, "an", "")
-	c.eventually(20*time.Second, func() string {
+	c.eventually(func() string {
 		if len(c.calls("shop")) > 0 {
 			return ""
 		}

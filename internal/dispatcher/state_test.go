@@ -100,7 +100,7 @@ func TestAnAnswerOfManyLanes(t *testing.T) {
 		r.control(fmt.Sprint("many-", i), true, "an", "")
 	}
 	r.run(d)
-	r.eventually(20*time.Second, func() string {
+	r.eventually(func() string {
 		told := 0
 		err := r.read.Replay(t.Context(), broker.Events, "tram.lane.fake.*.paused", 1, func(*broker.Stored) error { told++; return nil })
 		if err != nil || told != many {
@@ -111,7 +111,7 @@ func TestAnAnswerOfManyLanes(t *testing.T) {
 	for want, request := range map[int]ledger.StatusRequest{
 		many: {}, 2: {Accounts: []string{"fake/many-8", "fake/many-7", "other"}}, 0: {None: true},
 	} {
-		r.eventually(20*time.Second, func() string {
+		r.eventually(func() string {
 			parts, lanes := r.ask(request)
 			last := parts[len(parts)-1]
 			if last.Lanes = nil; lanes != want || last.ID != d.owner.ID() || last.LaneCount != many || last.Partitions != r.partitions {

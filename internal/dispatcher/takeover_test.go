@@ -52,7 +52,7 @@ func TestABrokerOutageLosesNoAnswer(t *testing.T) {
 		seqs = append(seqs, r.send("bank", events.Normal, fmt.Sprint("p", i), nil))
 	}
 	const underWay = 2 * startConcurrency // none of which ends, so there will not be more
-	r.eventually(5*time.Second, func() string {
+	r.eventually(func() string {
 		if n := len(r.desk.made()); n < underWay {
 			return fmt.Sprintf("%d calls under way, want %d", n, underWay)
 		}
@@ -140,7 +140,7 @@ func TestDoubtIsSettledWhileTheAccountIsPaused(t *testing.T) {
 	r.desk.mu.Unlock()
 	r.start(nil)
 	pausing := r.send("shop", events.Urgent, "pauses", nil)
-	r.eventually(10*time.Second, func() string {
+	r.eventually(func() string {
 		if len(r.results()[pausing]) == 0 {
 			return "the account is not paused"
 		}
@@ -272,7 +272,7 @@ func TestASilenceOutlivesATakeOver(t *testing.T) {
 		refuse(r)
 		stop := r.start(nil)
 		r.send("shop", events.Normal, "1", nil)
-		r.eventually(5*time.Second, func() string {
+		r.eventually(func() string {
 			if refused(r)() {
 				return ""
 			}
@@ -335,7 +335,7 @@ func (r *rig) cutOff(change func(*Config), far func() bool, publish func()) (sto
 	done := make(chan error, 1)
 	go func() { done <- d.Run(ctx) }()
 	publish()
-	r.eventually(5*time.Second, func() string {
+	r.eventually(func() string {
 		if far() {
 			return ""
 		}
@@ -355,7 +355,7 @@ func (r *rig) takenOver(account string, change func(*Config)) (stop func()) {
 	d := r.dispatcher(r.b.Conn, change)
 	stop = r.run(d)
 	n := broker.Partition("fake", account, r.partitions)
-	r.eventually(10*time.Second, func() string {
+	r.eventually(func() string {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if d.opened[n] != nil {

@@ -40,7 +40,7 @@ func TestAllTriesAreInOneTrace(t *testing.T) {
 	change, flush := traced(t, to, n)
 	stop := r.start(change)
 	seq := r.send("shop", events.Normal, "traced", nil)
-	r.eventually(10*time.Second, func() string {
+	r.eventually(func() string {
 		if got := r.results()[seq]; len(got) == 0 {
 			return "no result of the first try"
 		}
@@ -108,5 +108,35 @@ func TestWhichCallsTheLogTells(t *testing.T) {
 		if ends[0].Trace != "" {
 			t.Errorf("without a tracer a result names the span %q", ends[0].Trace)
 		}
+	}
+}
+
+// A producer that does not want its trace sampled is heeded: the result names no
+// span, so that the events carry the producer's header as it came.
+func TestATraceThatIsNotSampled(t *testing.T) {
+	r, to, n := newRig(t), telemetrytest.Start(t), new(noisy)
+	change, flush := traced(t, to, n)
+	stop := r.start(change)
+	const trace = "0af7651916cd43dd8448eb211c80319c"
+	m, err := events.EncodeRequest(&events.Request{
+		Meta: events.Meta{ID: "quiet", Source: "/test", Traceparent: "00-" + trace + "-b7ad6b7169203331-00"},
+		Kind: events.KindSend, Provider: "fake", Account: "shop", Class: events.Normal,
+		Send: &events.Send{Recipient: events.Recipient{Kind: events.ByPhone, Value: "0900"}, Content: events.Content{Kind: events.ContentText, Text: "xin chào"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ack, err := r.b.JS.PublishMsg(t.Context(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := r.ends(ack.Sequence)[0]
+	stop()
+	flush()
+	if spans := to.Spans(); len(spans) > 0 || end.Trace != "" {
+		t.Errorf("got the spans %+v, and the result names %q", spans, end.Trace)
+	}
+	if n.said("trace_id="+trace) != 1 { // the log knows it all the same
+		t.Errorf("no line of the call with the trace %s:\n%s", trace, n.text())
 	}
 }

@@ -38,14 +38,15 @@ func VerifyTestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*stream).trySetupSourceConsumer.func3"))
 }
 
-// SideBySide has twice as many parallel tests run at once as there are processors,
-// unless -parallel says how many: with a broker, tests wait more than they work.
+// SideBySide has half as many parallel tests again run at once as there are
+// processors, unless -parallel says how many: with a broker, tests wait more than
+// they work.
 func SideBySide() {
 	flag.Parse()
 	said := false
 	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
 	if !said {
-		_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))) // it is a number
+		_ = flag.Set("test.parallel", strconv.Itoa(3*runtime.GOMAXPROCS(0)/2)) // it is a number
 	}
 }
 
