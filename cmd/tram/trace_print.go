@@ -69,9 +69,20 @@ func (t *traced) table(p *printer) error {
 	return err
 }
 
-// took is how long it took from the first entry to the last result.
+// began is when the request was published, in unix milliseconds: what it was made
+// of happened before.
+func (t *traced) began() int64 {
+	for _, e := range t.Entries {
+		if e.What == history.Published {
+			return e.AtMS
+		}
+	}
+	return t.Entries[0].AtMS // there is one, or nothing would have been found
+}
+
+// took is how long it took until the last result.
 func (t *traced) took() string {
-	if t.State == "" || len(t.Entries) == 0 {
+	if t.State == "" {
 		return ""
 	}
 	var end int64
@@ -83,14 +94,14 @@ func (t *traced) took() string {
 	if end == 0 {
 		return ""
 	}
-	return ", after " + since(time.Duration(end-t.Entries[0].AtMS)*time.Millisecond)
+	return ", after " + since(end-t.began())
 }
 
 func (t *traced) entries(w io.Writer) {
 	var table bytes.Buffer
 	rows := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	var day, first = "", time.Time{}
-	for i, e := range t.Entries {
+	day, began := "", t.began()
+	for _, e := range t.Entries {
 		at := time.UnixMilli(e.AtMS).Local()
 		if d := at.Format(time.DateOnly); d != day {
 			day = d
@@ -98,10 +109,11 @@ func (t *traced) entries(w io.Writer) {
 			fmt.Fprintln(&table, day)
 		}
 		after := ""
-		if i == 0 {
-			first = at
-		} else {
-			after = "+" + since(at.Sub(first))
+		switch {
+		case e.AtMS > began:
+			after = "+" + since(e.AtMS-began)
+		case e.AtMS < began:
+			after = "-" + since(began-e.AtMS)
 		}
 		fmt.Fprintf(rows, "  %s\t%s\t%s\t%s\t%s\n", at.Format("15:04:05.000"), after, strings.ReplaceAll(string(e.What), "_", " "), place(e), says(e))
 	}
@@ -111,8 +123,9 @@ func (t *traced) entries(w io.Writer) {
 	}
 }
 
-// since writes how much later something was.
-func since(d time.Duration) string {
+// since writes how many milliseconds lie between two things.
+func since(ms int64) string {
+	d := time.Duration(ms) * time.Millisecond
 	if d < time.Minute {
 		return d.Round(time.Millisecond).String()
 	}
