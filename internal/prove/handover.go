@@ -110,7 +110,7 @@ func (f *fleet) pauseAbout(ctx context.Context, d time.Duration) error {
 // told apart from one that could not.
 func (f *fleet) retire(ctx context.Context, i int) error {
 	p := f.dispatchers[i]
-	err := until(ctx, 20*time.Second, "a dispatcher to join", func() (bool, error) {
+	err := until(ctx, time.Minute, "a dispatcher to join", func() (bool, error) {
 		member, err := p.member()
 		return member != "", errors.Join(err, alive(f.dispatchers...))
 	})
@@ -144,7 +144,7 @@ func (f *fleet) held() (map[string]int, error) {
 // even waits until every partition has an owner and none has more than one above
 // another.
 func (f *fleet) even(ctx context.Context) error {
-	return until(ctx, 20*time.Second, "an even spread of the partitions", func() (bool, error) {
+	return until(ctx, time.Minute, "an even spread of the partitions", func() (bool, error) {
 		held, err := f.held()
 		if err != nil {
 			return false, err

@@ -19,7 +19,7 @@ import (
 // tree and back.
 type rollingPlan struct {
 	From   string        // revision of the old programs; "" is the newest whose code is another
-	Same   bool          // the old programs are the present ones, too
+	Same   bool          // the old programs are the present ones, and the machine has other work: who is slow then may be in doubt
 	Rounds int           // updates with a roll back; one more update follows
 	For    time.Duration // that requests flow at least, all in all
 	Later  time.Duration // after its publication in which every seventh send is due; 0 is none
@@ -231,7 +231,7 @@ func (r *rollingRun) startCollector() error {
 // the fleet has stayed like that for a while.
 func (r *rollingRun) settle(ctx context.Context) error {
 	r.replaced++
-	err := until(ctx, 20*time.Second, "a collector to start", func() (bool, error) {
+	err := until(ctx, time.Minute, "a collector to start", func() (bool, error) {
 		for _, p := range r.collectors {
 			if ok, err := p.started(); !ok || err != nil {
 				return false, errors.Join(err, p.dead())
