@@ -36,8 +36,8 @@ const (
 	// go out in smaller groups, evenly. Each waking of a process costs about as much
 	// as what it then does for one letter, so fewer at once would take more of the
 	// processors from live traffic; and more at once, it would have to wait for.
-	bunchTime = 20 * time.Millisecond // worth of letters, at the rate of the job
-	groupTime = 4 * time.Millisecond  // the same
+	bunchTime = 24 * time.Millisecond // worth of letters, at the rate of the job
+	groupTime = 8 * time.Millisecond  // the same
 	maxBunch  = 64
 	atOnce    = 2 // bunches under way: one is decided about while another is published
 
@@ -63,6 +63,9 @@ func (b *Box) Redrive(ctx context.Context, j *Job, tell func(Told)) error {
 	g.SetLimit(atOnce)
 	bunch := make([]*Letter, 0, maxBunch)
 	carryOut := func() error {
+		if err := r.takeOver(gctx); err != nil {
+			return err
+		}
 		after, err := r.place(gctx)
 		if err != nil {
 			return err
@@ -95,7 +98,7 @@ func (b *Box) Redrive(ctx context.Context, j *Job, tell func(Told)) error {
 	if err != nil {
 		return err
 	}
-	if err := r.takeOver(ctx); err != nil {
+	if err := r.takeOverAll(ctx); err != nil {
 		return err
 	}
 	if err := b.decisions.Delete(ctx, jobKey(j.ID)); err != nil && j.ID != "" {
@@ -134,13 +137,6 @@ func (r *redrive) tell(t Told) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.teller(t)
-}
-
-// leave keeps letters for later: somebody else may be at them.
-func (r *redrive) leave(all ...decided) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.others, r.met = append(r.others, all...), time.Now()
 }
 
 // place returns a sequence of REQUESTS after which whatever is decided from now

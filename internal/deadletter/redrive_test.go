@@ -220,6 +220,36 @@ func TestRedriveStopsAndGoesOn(t *testing.T) {
 	}
 }
 
+// What a dead run has left is not kept for the end: the longer ago its decisions
+// are, the more of REQUESTS has to be read.
+func TestRedriveTakesOverOnItsWay(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	const n = 60 // at 200/s they outlast what is abandoned by far
+	for i := range n {
+		r.bury(send(i), nil)
+	}
+	first, err := r.box.Get(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.box.decide(t.Context(), first, Decision{Action: Redriven, AtMS: time.Now().UnixMilli(), Run: "dead", NewID: newID(first), Class: events.Bulk}); err != nil {
+		t.Fatal(err)
+	}
+	var order []uint64
+	err = r.box.Redrive(t.Context(), r.job(func(j *Job) { j.Rate = 200 }), func(told Told) {
+		if order = append(order, told.Letter.ID); told.As != AsRedriven {
+			t.Errorf("told %+v", told)
+		}
+	})
+	if err != nil || len(order) != n || len(r.requests()) != n {
+		t.Fatalf("%d told, %d published, want %d: %v", len(order), len(r.requests()), n, err)
+	}
+	if order[n-1] == first.ID {
+		t.Error("the letter that was left came last")
+	}
+}
+
 // Whatever was on its way when the broker died is stored once.
 func TestRedriveOutlastsTheBroker(t *testing.T) {
 	t.Parallel()

@@ -10,18 +10,42 @@ import (
 	"github.com/tramhq/tram/pkg/events"
 )
 
-// takeOver finishes what other runs have decided and not done. It gives those
-// that are alive the time to do it themselves.
+// leave keeps letters for later: somebody else may be at them.
+func (r *redrive) leave(all ...decided) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.others, r.met = append(r.others, all...), time.Now()
+}
+
+// takeOver finishes what was left for later, if the last of it was met so long
+// ago that nobody else can be at any of it. The sooner that is, the less of
+// REQUESTS has to be read for it.
 func (r *redrive) takeOver(ctx context.Context) error {
-	if len(r.others) == 0 {
+	r.mu.Lock()
+	if len(r.others) == 0 || time.Since(r.met) < r.abandoned {
+		r.mu.Unlock()
 		return nil
 	}
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(time.Until(r.met.Add(r.abandoned))):
-		return r.finish(ctx, r.others)
+	all := r.others
+	r.others = nil
+	r.mu.Unlock()
+	return r.finish(ctx, all)
+}
+
+// takeOverAll waits until all that was left can be taken over, and does so.
+// Nothing else of the run is under way.
+func (r *redrive) takeOverAll(ctx context.Context) error {
+	for len(r.others) > 0 {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(time.Until(r.met.Add(r.abandoned))):
+		}
+		if err := r.takeOver(ctx); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // finish publishes those of all that were not published, and removes the
