@@ -121,21 +121,17 @@ func (c *Collector) Run(ctx context.Context) error {
 		}
 	})()
 
-	// A publisher of its own, with a limit on how long an acknowledgement may
-	// take: without one a publish whose stream loses its leader waits for ever.
 	// Each lane has its window under way, and one event on either side of it.
-	js, err := jetstream.New(c.JS.Conn(),
-		jetstream.WithPublishAsyncMaxPending(c.Workers*(c.Window+2)),
-		jetstream.WithPublishAsyncTimeout(publishTimeout))
+	pub, err := broker.NewPublisher(c.JS.Conn(), publishTimeout)
 	if err != nil {
 		return fmt.Errorf("collect: %w", err)
 	}
-	defer js.CleanupPublisher()
+	defer pub.Close()
 
 	var wg sync.WaitGroup
 	lanes := make([]*lane, c.Workers)
 	for i := range lanes {
-		lanes[i] = newLane(work, c, js)
+		lanes[i] = newLane(work, c, pub)
 		wg.Go(lanes[i].publish)
 		wg.Go(lanes[i].settle)
 	}

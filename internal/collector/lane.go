@@ -26,7 +26,7 @@ import (
 type lane struct {
 	*Collector
 	work context.Context // done: what is left is given up, and comes again
-	js   jetstream.JetStream
+	pub  *broker.Publisher
 	read *broker.Reader
 	in   chan jetstream.Msg
 	sent chan publication
@@ -36,16 +36,16 @@ type lane struct {
 
 // A publication is one event under way.
 type publication struct {
-	event  *nats.Msg // nil for a result that has none
-	future jetstream.PubAckFuture
-	err    error         // instead of a future
-	last   jetstream.Msg // the result, if the event is its last
-	told   *told         // of the result, with its last event
+	event *nats.Msg // nil for a result that has none
+	ack   *broker.Ack
+	err   error         // instead of one
+	last  jetstream.Msg // the result, if the event is its last
+	told  *told         // of the result, with its last event
 }
 
-func newLane(work context.Context, c *Collector, js jetstream.JetStream) *lane {
+func newLane(work context.Context, c *Collector, pub *broker.Publisher) *lane {
 	return &lane{
-		Collector: c, work: work, js: js, read: broker.NewReader(js),
+		Collector: c, work: work, pub: pub, read: broker.NewReader(c.JS),
 		in:   make(chan jetstream.Msg, 64),
 		sent: make(chan publication, c.Window),
 	}
@@ -89,7 +89,7 @@ func (l *lane) publishAll(m jetstream.Msg) {
 		if i == len(msgs)-1 {
 			p.last, p.told = m, told
 		}
-		p.future, p.err = l.js.PublishMsgAsync(event)
+		p.ack, p.err = l.pub.Publish(event)
 		l.track(p)
 	}
 }
@@ -215,10 +215,8 @@ func (l *lane) store(p publication) bool {
 	err := p.err
 	if err == nil {
 		select {
-		case <-p.future.Ok():
-			l.stored(p.event)
-			return true
-		case err = <-p.future.Err():
+		case <-p.ack.Done():
+			err = p.ack.Err()
 		case <-l.work.Done():
 			return false
 		}
@@ -235,7 +233,7 @@ func (l *lane) store(p publication) bool {
 			return false
 		}
 		ctx, cancel := context.WithTimeout(l.work, publishTimeout)
-		_, err = l.js.PublishMsg(ctx, p.event)
+		_, err = l.JS.PublishMsg(ctx, p.event)
 		cancel()
 	}
 	l.stored(p.event)

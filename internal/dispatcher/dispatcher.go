@@ -145,6 +145,11 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	} else if err != nil {
 		return err
 	}
+	var err error
+	if d.results.pub, err = broker.NewPublisher(d.cfg.JS.Conn(), broker.AckWait); err != nil {
+		return fmt.Errorf("start dispatcher: %w", err)
+	}
+	defer d.results.pub.Close()
 	// Storing goes on after the last call, but a broker that is away must not
 	// keep the process from ending.
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(d.cfg.Grace+storeGrace, d.stopStoring) })()
@@ -156,7 +161,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	watching.Go(func() { d.watchControls(ctx) })
 	watching.Go(func() { d.answerStatus(ctx) })
 	watching.Go(func() { d.schedules.run(ctx) })
-	err := d.owner.Run(ctx)
+	err = d.owner.Run(ctx)
 	d.ending.Wait()
 	return errors.Join(err, context.Cause(d.outdated))
 }

@@ -25,8 +25,9 @@ import (
 type resultStore struct {
 	js       jetstream.JetStream
 	reader   *broker.Reader
-	giveUp   time.Duration // well under the window in which the broker remembers ids
-	maxWait  time.Duration // between tries
+	pub      *broker.Publisher // while the dispatcher runs
+	giveUp   time.Duration     // well under the window in which the broker remembers ids
+	maxWait  time.Duration     // between tries
 	outage   *broker.Outage
 	observer Observer
 	jam      jam
@@ -74,7 +75,7 @@ func (s *resultStore) put(ctx context.Context, partition int, key laneKey, r *le
 		ack, err := s.publish(ctx, m)
 		if err == nil {
 			s.outage.Worked()
-			return stored{seq: ack.Sequence, duplicate: ack.Duplicate}, nil
+			return ack, nil
 		}
 		s.outage.Failed(err)
 		s.observer.StoreFailed()
@@ -159,23 +160,22 @@ func (j *jam) wait(ctx context.Context) bool {
 	}
 }
 
-func (s *resultStore) publish(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
+func (s *resultStore) publish(ctx context.Context, m *nats.Msg) (stored, error) {
 	// The client would keep it, and store it at the reconnect: maybe long after
 	// somebody else has told another end, and the broker has forgotten its id.
 	if !s.js.Conn().IsConnected() {
-		return nil, nats.ErrDisconnected
+		return stored{}, nats.ErrDisconnected
 	}
-	f, err := s.js.PublishMsgAsync(m)
+	ack, err := s.pub.Publish(m)
 	if err != nil {
-		return nil, err
+		return stored{}, err
 	}
 	select {
-	case ack := <-f.Ok():
-		return ack, nil
-	case err := <-f.Err():
-		return nil, err
+	case <-ack.Done():
+		seq, duplicate := ack.Seq()
+		return stored{seq, duplicate}, ack.Err()
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return stored{}, context.Cause(ctx)
 	}
 }
 

@@ -207,6 +207,10 @@ func TestALateAnswerOfTheOwnerBeforeHolds(t *testing.T) {
 	late := e.result(time.Now())
 	late.State = events.StateAccepted
 	results := newResultStore(&Config{JS: r.b.JS, Log: slog.New(slog.DiscardHandler), DedupWindow: time.Minute}, r.read)
+	if results.pub, err = broker.NewPublisher(r.b.JS.Conn(), broker.AckWait); err != nil {
+		t.Fatal(err)
+	}
+	defer results.pub.Close()
 	at, err := results.put(t.Context(), broker.Partition("fake", "shop", r.partitions), laneKey{provider: "fake", account: "shop"}, late, func() bool { return false })
 	if err != nil {
 		t.Fatal(err)
