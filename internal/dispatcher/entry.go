@@ -14,6 +14,7 @@ import (
 // An entry is one request that a lane has begun and not ended.
 type entry struct {
 	msg   *broker.Stored
+	asked ledger.Original // msg as its producer published it
 	class int             // index of events.Classes
 	req   *events.Request // nil if it cannot be decoded
 	fault error           // why not
@@ -52,8 +53,8 @@ type entry struct {
 
 // newEntry decodes a request that nobody has begun.
 func newEntry(m *broker.Stored, class int) *entry {
-	e := &entry{msg: m, class: class, step: channels.Step{Number: 1}}
-	req, err := events.DecodeRequest(original(m).Subject, m.Header, m.Data)
+	e := &entry{msg: m, asked: original(m), class: class, step: channels.Step{Number: 1}}
+	req, err := events.DecodeRequest(e.asked.Subject, m.Header, m.Data)
 	if err != nil {
 		e.fault = err
 		return e
@@ -113,7 +114,7 @@ func (e *entry) result(now time.Time) *ledger.Result {
 	return &ledger.Result{
 		Seq: e.msg.Seq, Call: e.calls, Attempt: e.attempts,
 		Step: e.step.Number, Cursor: e.step.Cursor,
-		Request: original(e.msg), AtMS: now.UnixMilli(),
+		Request: e.asked, AtMS: now.UnixMilli(),
 		Stats: e.stats, Records: e.records, Warnings: e.warnings, Prev: e.prev,
 	}
 }

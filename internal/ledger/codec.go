@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 
@@ -93,8 +92,13 @@ func encodeHeader(enc *msgpack.Encoder, h map[string][]string) error {
 	if len(h) == 0 {
 		return enc.EncodeNil()
 	}
+	names := make([]string, 0, 16) // more than nearly all have
+	for name := range h {
+		names = append(names, name)
+	}
+	slices.Sort(names)
 	err := enc.EncodeMapLen(len(h))
-	for _, name := range slices.Sorted(maps.Keys(h)) {
+	for _, name := range names {
 		err = errors.Join(err, enc.EncodeString(name), enc.EncodeArrayLen(len(h[name])))
 		for _, v := range h[name] {
 			err = errors.Join(err, enc.EncodeString(v))

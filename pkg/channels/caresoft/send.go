@@ -10,9 +10,14 @@ import (
 	"github.com/tramhq/tram/pkg/events"
 )
 
-// zaloMessage is the body of C2, below the key zalo. The types are those of
-// the document's examples, not of its table (T-35): ids are text, the script
-// is a number and its parameters are an object.
+// sendBody is the body of C2.
+type sendBody struct {
+	Zalo zaloMessage `json:"zalo"`
+}
+
+// The types of a zaloMessage are those of the document's examples, not of its
+// table (T-35): ids are text, the script is a number and its parameters are an
+// object.
 type zaloMessage struct {
 	PhoneNo        string            `json:"phone_no,omitempty"`
 	UserID         string            `json:"user_id,omitempty"`
@@ -46,7 +51,7 @@ func sendCall(a *channels.Account, r *events.Request) (*channels.Call, error) {
 	case events.ContentText:
 		m.Message = s.Content.Text
 	}
-	body, err := encode(map[string]zaloMessage{"zalo": m})
+	body, err := encode(&sendBody{m})
 	if err != nil {
 		return nil, err
 	}
