@@ -17,8 +17,9 @@ import (
 //
 //	package                      may import, beside the standard library
 //	cmd/...                      anything but nats-server
-//	internal/broker, brokertest  pkg/, internal/, others' modules, nats-server
-//	internal/prove               the same: it runs servers that die
+//	internal/broker/embedded     others' modules, nats-server
+//	internal/broker/brokertest   internal/, others' modules, nats-server
+//	internal/prove               the same, and pkg/: it runs servers that die
 //	deployments/keys             internal/perm, others' modules
 //	docs                         nothing
 //	internal/...                 docs, pkg/, internal/, others' modules, no provider
@@ -42,7 +43,7 @@ type rule struct {
 
 var table = []rule{
 	{packages: "cmd/...", imports: []string{"cmd/...", "internal/...", "pkg/...", "others"}},
-	{packages: "internal/broker", imports: []string{"internal/...", "pkg/channels", "pkg/events", "pkg/ratelimit", "others", "nats-server"}},
+	{packages: "internal/broker/embedded", imports: []string{"others", "nats-server"}},
 	{packages: "internal/broker/brokertest", imports: []string{"internal/...", "others", "nats-server"}},
 	{packages: "internal/prove", imports: []string{"internal/...", "pkg/channels", "pkg/events", "others", "nats-server"}},
 	{packages: "deployments/keys", imports: []string{"internal/perm", "others"}},
@@ -135,6 +136,20 @@ func matches(pattern, name string) bool {
 	return err == nil && ok
 }
 
+// A worker uses the broker of others. It would carry one of its own, twice its
+// size, if anything that it imports did.
+func TestWorkersCarryNoBroker(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "./cmd/dispatcher", "./cmd/collector").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range strings.Fields(string(out)) {
+		if matches("github.com/nats-io/nats-server/...", name) {
+			t.Fatalf("dispatcher or collector has %s in it", name)
+		}
+	}
+}
+
 // TestImports_catches makes sure that the table forbids what it should.
 func TestImports_catches(t *testing.T) {
 	const (
@@ -148,7 +163,8 @@ func TestImports_catches(t *testing.T) {
 		{"cmd/tram", module + "/internal/dispatcher", true},
 		{"cmd/tram", module + "/pkg/channels/momo", true},
 		{"cmd/tram", server, false},
-		{"internal/broker", server, true},
+		{"internal/broker", server, false},
+		{"internal/broker/embedded", server, true},
 		{"internal/broker", module + "/pkg/channels/momo", false},
 		{"internal/dispatcher", nats, true},
 		{"internal/dispatcher", server, false},

@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"os"
 
-	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/broker/embedded"
 )
 
 // serveBroker is the hidden command `bench broker`: NATS as `tram up` runs it,
@@ -17,7 +17,7 @@ func serveBroker(args []string) error {
 	dir := flags.String("dir", "", "for the streams")
 	listen := flags.String("listen", "", "host:port")
 	_ = flags.Parse(args) // exits on an error
-	b, err := broker.StartEmbedded(broker.EmbeddedConfig{Dir: *dir, Listen: *listen, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	b, err := embedded.Start(embedded.Config{Dir: *dir, Listen: *listen, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		return err
 	}

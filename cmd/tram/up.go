@@ -16,6 +16,7 @@ import (
 
 	"github.com/tramhq/tram/cmd/internal/wiring"
 	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/broker/embedded"
 	"github.com/tramhq/tram/internal/config"
 	"github.com/tramhq/tram/internal/ops"
 	"github.com/tramhq/tram/internal/sandbox"
@@ -92,7 +93,7 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer) (err error) 
 	}
 	defer tracer.Close()
 
-	server, err := broker.StartEmbedded(broker.EmbeddedConfig{
+	server, err := embedded.Start(embedded.Config{
 		Dir: c.Broker.Dir, Listen: c.Broker.Listen, Token: c.Broker.Token.Reveal(), SyncAlways: c.Broker.Durability == "always", Log: log,
 	})
 	if err != nil {
@@ -152,7 +153,7 @@ func takesEvents(ctx context.Context, c *client, accounts []config.Account) erro
 }
 
 // ready tells where everything is, in the one line that has the word.
-func ready(stdout io.Writer, server *broker.Embedded, box *sandbox.Server, looks *ops.Ops) error {
+func ready(stdout io.Writer, server *embedded.Server, box *sandbox.Server, looks *ops.Ops) error {
 	line := "ready nats=" + server.URL()
 	if box != nil {
 		line += " sandbox=" + box.URL()
@@ -165,7 +166,7 @@ func ready(stdout io.Writer, server *broker.Embedded, box *sandbox.Server, looks
 }
 
 // within connects to the server in this process.
-func within(ctx context.Context, server *broker.Embedded, name string, log *slog.Logger) (*client, error) {
+func within(ctx context.Context, server *embedded.Server, name string, log *slog.Logger) (*client, error) {
 	nc, err := broker.Connect(ctx, broker.Config{Embedded: server, Name: name, Log: log})
 	if err != nil {
 		return nil, err

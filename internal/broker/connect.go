@@ -16,6 +16,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
+// Embedded is a server in this process, such as that of package embedded.
+type Embedded interface {
+	nats.InProcessConnProvider
+	Token() string // that clients must present, "" for none
+}
+
 // Config says how to connect to a NATS server or cluster. Secrets come from
 // files, or in the fields for secrets; none is ever part of an error or a log.
 type Config struct {
@@ -24,7 +30,7 @@ type Config struct {
 	URLs []string
 
 	// Embedded connects to a server in this process instead of URLs.
-	Embedded *Embedded
+	Embedded Embedded
 
 	// Name tells the connection apart in the server's monitoring.
 	// Defaults to tram.
@@ -159,8 +165,8 @@ func (c Config) options() ([]nats.Option, error) {
 		opts = append(opts, nats.CustomInboxPrefix(c.InboxPrefix))
 	}
 	if c.Embedded != nil {
-		opts = append(opts, nats.InProcessServer(c.Embedded.srv))
-		c.Token = cmp.Or(c.Token, c.Embedded.token)
+		opts = append(opts, nats.InProcessServer(c.Embedded))
+		c.Token = cmp.Or(c.Token, c.Embedded.Token())
 	}
 	auth, err := c.auth()
 	return slices.Concat(opts, auth, c.tls()), err

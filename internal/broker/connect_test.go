@@ -17,6 +17,7 @@ import (
 
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/broker/brokertest"
+	"github.com/tramhq/tram/internal/broker/embedded"
 )
 
 const canary = "s3cret-canary"
@@ -66,7 +67,11 @@ func TestConnect_WaitsForTheServer(t *testing.T) {
 		}
 		connected <- err
 	}()
-	embed(t, broker.EmbeddedConfig{Dir: t.TempDir(), Listen: addr})
+	srv, err := embedded.Start(embedded.Config{Dir: t.TempDir(), Listen: addr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { srv.Close() })
 	if err := <-connected; err != nil {
 		t.Error(err)
 	}

@@ -16,7 +16,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/broker/embedded"
 )
 
 // serveBroker is the hidden command `prove broker`: the broker as a process of
@@ -28,7 +28,7 @@ func serveBroker(args []string) error {
 	listen := flags.String("listen", "", "host:port")
 	maxStore := flags.Int64("max-store", 0, "bytes on disk; 0 is no limit")
 	_ = flags.Parse(args) // exits on an error
-	b, err := broker.StartEmbedded(broker.EmbeddedConfig{
+	b, err := embedded.Start(embedded.Config{
 		Dir: *dir, Listen: *listen, MaxStore: *maxStore, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/broker/embedded"
 )
 
 // A Broker is a NATS server in the test's process, with its streams in a
@@ -27,7 +28,7 @@ type Broker struct {
 	URL  string // where other clients connect
 
 	t      testing.TB
-	server *broker.Embedded
+	server *embedded.Server
 }
 
 // VerifyTestMain runs the tests of a package and fails if they leave goroutines
@@ -79,7 +80,7 @@ func StartEmpty(t testing.TB) *Broker {
 
 func (b *Broker) start(listen string) {
 	b.t.Helper()
-	e, err := broker.StartEmbedded(broker.EmbeddedConfig{
+	e, err := embedded.Start(embedded.Config{
 		Dir: b.Dir, Listen: listen,
 		Log: slog.New(slog.NewTextHandler(b.t.Output(), nil)),
 	})

@@ -1,4 +1,4 @@
-package broker_test
+package embedded_test
 
 import (
 	"errors"
@@ -11,11 +11,12 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/broker/embedded"
 )
 
-func embed(t *testing.T, c broker.EmbeddedConfig) *broker.Embedded {
+func embed(t *testing.T, c embedded.Config) *embedded.Server {
 	t.Helper()
-	e, err := broker.StartEmbedded(c)
+	e, err := embedded.Start(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +28,7 @@ func embed(t *testing.T, c broker.EmbeddedConfig) *broker.Embedded {
 func TestEmbedded_KeepsStateInItsDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "made", "by", "it")
 	for round := range uint64(3) {
-		e := embed(t, broker.EmbeddedConfig{Dir: dir, DontListen: true})
+		e := embed(t, embedded.Config{Dir: dir, DontListen: true})
 		if e.URL() != "" {
 			t.Errorf("listens at %s", e.URL())
 		}
@@ -71,12 +72,12 @@ func TestEmbedded_KeepsStateInItsDirectory(t *testing.T) {
 
 func TestEmbedded_Refusals(t *testing.T) {
 	dir := t.TempDir()
-	e := embed(t, broker.EmbeddedConfig{Dir: dir, Listen: "127.0.0.1:0"})
+	e := embed(t, embedded.Config{Dir: dir, Listen: "127.0.0.1:0"})
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for want, c := range map[string]broker.EmbeddedConfig{
+	for want, c := range map[string]embedded.Config{
 		"in use by another process": {Dir: dir, DontListen: true},
 		"address already in use":    {Dir: t.TempDir(), Listen: strings.TrimPrefix(e.URL(), "nats://")},
 		"no directory given":        {DontListen: true},
@@ -87,7 +88,7 @@ func TestEmbedded_Refusals(t *testing.T) {
 		"port is not a number":      {Dir: t.TempDir(), Listen: "127.0.0.1:http"},
 	} {
 		began := time.Now()
-		if _, err := broker.StartEmbedded(c); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := embedded.Start(c); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: got %v, want %q", c, err, want)
 		}
 		if took := time.Since(began); took > 3*time.Second {
@@ -98,11 +99,11 @@ func TestEmbedded_Refusals(t *testing.T) {
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
-	embed(t, broker.EmbeddedConfig{Dir: dir, Listen: strings.TrimPrefix(e.URL(), "nats://")})
+	embed(t, embedded.Config{Dir: dir, Listen: strings.TrimPrefix(e.URL(), "nats://")})
 }
 
 func TestEmbedded_Token(t *testing.T) {
-	e := embed(t, broker.EmbeddedConfig{Dir: t.TempDir(), Listen: "0.0.0.0:0", Token: "open-sesame"})
+	e := embed(t, embedded.Config{Dir: t.TempDir(), Listen: "0.0.0.0:0", Token: "open-sesame"})
 	if strings.Contains(e.URL(), "sesame") {
 		t.Error("the token is in the URL")
 	}

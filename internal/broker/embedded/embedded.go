@@ -1,4 +1,6 @@
-package broker
+// Package embedded runs a NATS server inside the process. It is a package of its
+// own so that workers, which use the broker of others, do not carry one.
+package embedded
 
 import (
 	"cmp"
@@ -10,13 +12,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
-	_ "time/tzdata" // schedules name time zones, and a container may have no files of them
 
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// EmbeddedConfig says how to run a NATS server inside this process.
-type EmbeddedConfig struct {
+// Config says how to run a NATS server inside this process.
+type Config struct {
 	// Dir keeps the streams. It is made with mode 0700 if it does not exist,
 	// and can serve one process at a time. Required.
 	Dir string
@@ -49,30 +50,30 @@ type EmbeddedConfig struct {
 	Log *slog.Logger
 }
 
-// embeddedPayload leaves room for a result: an answer and its request.
-const embeddedPayload = 2 << 20
+// maxPayload leaves room for a result: an answer and its request.
+const maxPayload = 2 << 20
 
 // startTimeout covers the recovery of large streams from disk.
 const startTimeout = time.Minute
 
-// Embedded is a NATS server inside this process.
-type Embedded struct {
+// A Server is a NATS server inside this process.
+type Server struct {
 	srv    *server.Server
 	unlock func() error
 	token  string
 	listen bool
 }
 
-// StartEmbedded starts a server and returns when it takes connections.
-func StartEmbedded(c EmbeddedConfig) (*Embedded, error) {
-	e, err := startEmbedded(c)
+// Start starts a server and returns when it takes connections.
+func Start(c Config) (*Server, error) {
+	s, err := start(c)
 	if err != nil {
 		return nil, fmt.Errorf("start broker: %w", err)
 	}
-	return e, nil
+	return s, nil
 }
 
-func startEmbedded(c EmbeddedConfig) (*Embedded, error) {
+func start(c Config) (*Server, error) {
 	opts, err := c.options()
 	if err != nil {
 		return nil, err
@@ -90,11 +91,11 @@ func startEmbedded(c EmbeddedConfig) (*Embedded, error) {
 	}
 	log := &serverLog{log: cmp.Or(c.Log, slog.New(slog.DiscardHandler)), fatal: make(chan error, 1)}
 	srv.SetLoggerV2(log, false, false, false)
-	e := &Embedded{srv: srv, unlock: unlock, token: c.Token, listen: !c.DontListen}
+	s := &Server{srv: srv, unlock: unlock, token: c.Token, listen: !c.DontListen}
 	go srv.Start()
 	for deadline := time.Now().Add(startTimeout); ; {
 		if srv.ReadyForConnections(10 * time.Millisecond) {
-			return e, nil
+			return s, nil
 		}
 		select {
 		case err = <-log.fatal:
@@ -104,11 +105,11 @@ func startEmbedded(c EmbeddedConfig) (*Embedded, error) {
 			}
 			err = fmt.Errorf("not ready within %s", startTimeout)
 		}
-		return nil, errors.Join(err, e.Close())
+		return nil, errors.Join(err, s.Close())
 	}
 }
 
-func (c EmbeddedConfig) options() (*server.Options, error) {
+func (c Config) options() (*server.Options, error) {
 	if c.Dir == "" {
 		return nil, errors.New("no directory given")
 	}
@@ -121,7 +122,7 @@ func (c EmbeddedConfig) options() (*server.Options, error) {
 		JetStreamLimits:       server.JSLimitOpts{DefaultMaxConsumers: -1}, // a thousand else
 		SyncInterval:          cmp.Or(c.SyncInterval, time.Second),
 		SyncAlways:            c.SyncAlways,
-		MaxPayload:            embeddedPayload,
+		MaxPayload:            maxPayload,
 		DontListen:            c.DontListen,
 		Authorization:         c.Token,
 		DisableShortFirstPing: true,
@@ -153,21 +154,27 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
+// InProcessConn connects within the process.
+func (s *Server) InProcessConn() (net.Conn, error) { return s.srv.InProcessConn() }
+
+// Token returns what clients must present, "" for nothing.
+func (s *Server) Token() string { return s.token }
+
 // URL returns where other processes connect; "" if they cannot. The token is
 // not in it.
-func (e *Embedded) URL() string {
-	if !e.listen {
+func (s *Server) URL() string {
+	if !s.listen {
 		return ""
 	}
-	return e.srv.ClientURL()
+	return s.srv.ClientURL()
 }
 
 // Close stops the server. Clients, and what uses them, should have been closed
 // before. It returns when all is on disk.
-func (e *Embedded) Close() error {
-	e.srv.Shutdown()
-	e.srv.WaitForShutdown()
-	return e.unlock()
+func (s *Server) Close() error {
+	s.srv.Shutdown()
+	s.srv.WaitForShutdown()
+	return s.unlock()
 }
 
 // serverLog passes on what needs attention, and keeps the server from ending
