@@ -48,10 +48,12 @@ const accountConfig = `
 
 var accounts = map[string]string{"good": "{}", "failing": "{}", "refused": "{}", "throttled": "{}", "cut": "{}", "paused": "{}", "limited": "{per_hour: 1}"}
 
-// provider answers as the account is called.
+// provider answers as the account is called. It also is where spans go, in vain.
 func provider(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	switch strings.Trim(r.URL.Path, "/") {
+	case "v1/traces":
+		w.WriteHeader(http.StatusForbidden)
 	case "failing":
 		w.WriteHeader(http.StatusServiceUnavailable)
 	case "refused":
@@ -78,7 +80,7 @@ func TestAlerts_relay(t *testing.T) {
 		fmt.Fprintf(&text, accountConfig, name, srv.URL, accounts[name])
 	}
 	write(t, file, text.String())
-	url, ops := up(t, file)
+	url, ops := up(t, file, "OTEL_EXPORTER_OTLP_ENDPOINT="+srv.URL)
 	send := func(account string, args ...string) {
 		t.Helper()
 		tram(t, url, append([]string{"send", "webhook/" + account, "--phone", "0900000001", "--text", "Hello"}, args...)...) // of two texts the last holds
@@ -100,6 +102,7 @@ func TestAlerts_relay(t *testing.T) {
 		"letter":     `tram_collector_dead_letters_total{group="unknown"} > 0 and on () tram_stream_messages{stream="TRAM_DEAD"} > 0`,
 		"age":        `tram_lane_oldest_request_seconds{account="limited", class="urgent"} >= 0`,
 		"reload":     `tram_config_refused == 1`,
+		"spans":      `tram_telemetry_spans_total{end="failed"} > 0`,
 	})
 	long := strings.Repeat("\U0001F4E8", 10_000) // four bytes each, and as many as there may be
 	for range 24 {
@@ -110,7 +113,7 @@ func TestAlerts_relay(t *testing.T) {
 	})
 	expect(t, []map[string]*dto.MetricFamily{before, trouble, full},
 		"TramBreakerOpen", "TramCredentialRefused", "TramLanePausedLong", "TramThrottled", "TramCallsFail", "TramUnknownEnds",
-		"TramDeadLettersGrow", "TramDeadLettersWait", "TramUrgentWaits", "TramConfigRefused", "TramStreamNearlyFull")
+		"TramDeadLettersGrow", "TramDeadLettersWait", "TramUrgentWaits", "TramConfigRefused", "TramStreamNearlyFull", "TramSpansLost")
 }
 
 // TestAlerts_alone has a dispatcher without a broker judged, and then none at all.
@@ -296,9 +299,10 @@ func write(t *testing.T, file, text string) {
 }
 
 // up runs a relay, and returns where its broker and its metrics are.
-func up(t *testing.T, file string) (url, ops string) {
+func up(t *testing.T, file string, environ ...string) (url, ops string) {
 	t.Helper()
 	cmd := exec.Command(bin+"/tram", "up", "--config", file)
+	cmd.Env = environ
 	for name := range accounts {
 		cmd.Env = append(cmd.Env, "TRAM_SECRET_WEBHOOK_"+strings.ToUpper(name)+"_TOKEN=not-a-secret")
 	}
