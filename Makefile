@@ -11,7 +11,7 @@ STATICCHECK := go tool -modfile=tools/go.mod staticcheck
 .PHONY: check fmt vet fix staticcheck test fuzz node clients python build release reproducible up demo clean \
 	api api-update tools-check \
 	bench-check deployments-check bench bench-compare bench-baseline \
-	prove-crash prove-cluster prove-malformed prove-limits prove-fairness prove-throttle prove-idle prove-handover prove-classes prove-redrive prove-poison prove-replay prove-rolling prove-schedule soak
+	prove-crash prove-cluster prove-malformed prove-limits prove-fairness prove-throttle prove-idle prove-handover prove-classes prove-redrive prove-poison prove-replay prove-rolling prove-schedule prove-takeback soak
 
 check: fmt vet fix staticcheck test bench-check deployments-check tools-check api fuzz node clients ## everything that must hold before a merge
 
@@ -140,6 +140,9 @@ bench-baseline: # bench/baseline.txt anew: commit it with what has changed the n
 
 prove-schedule: # 100,000 sends that are due later, through a restart of the broker
 	go run ./internal/prove schedule
+
+prove-takeback: # 200,000 sends of a paused account, cancelled at once
+	go run ./internal/prove takeback
 
 LENGTH ?= 10m
 

@@ -158,6 +158,12 @@ func main() {
 		run = func() (report, error) {
 			return onStage(ctx, plan.scene(*seed), func(s *stage) (report, error) { return schedule(ctx, s, plan) })
 		}
+	case "takeback":
+		var plan takebackPlan
+		flags.IntVar(&plan.Sends, "sends", 200_000, "of a paused account, all of which are cancelled at once")
+		run = func() (report, error) {
+			return onStage(ctx, scene{Seed: *seed}, func(s *stage) (report, error) { return takeback(ctx, s, plan) })
+		}
 	case "rolling":
 		var plan rollingPlan
 		flags.StringVar(&plan.From, "from", "", "revision of the old programs; without it the newest commit whose code is another than the working tree's")
@@ -188,7 +194,7 @@ func main() {
 }
 
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: prove crash|cluster|malformed|limits|fairness|throttle|idle|handover|classes|redrive|poison|replay|rolling|schedule|soak [flags]")
+	fmt.Fprintln(os.Stderr, "usage: prove crash|cluster|malformed|limits|fairness|throttle|idle|handover|classes|redrive|poison|replay|rolling|schedule|soak|takeback [flags]")
 	os.Exit(2)
 }
 

@@ -69,7 +69,7 @@ func TestASoakTakesNoMoreWithTime(t *testing.T) {
 
 func TestEventsAreMadeAgain(t *testing.T) {
 	t.Parallel()
-	plan := replayPlan{Results: 5000, Kills: 1}
+	plan := replayPlan{Results: 5000, Kills: 1, Rate: 4000}
 	play(t, plan.scene(1), func(ctx context.Context, s *stage) (report, error) { return replay(ctx, s, plan) })
 }
 

@@ -23,6 +23,7 @@ import (
 type replayPlan struct {
 	Results int
 	Kills   int     // of a process that makes all events again
+	Rate    float64 // at which it makes them, per second, so that it is not done before it is killed; 0: as fast as it goes
 	Speed   float64 // results per second that are to be compared at least; 0: not judged
 }
 

@@ -18,7 +18,7 @@ const rebuildJob = "rebuilt"
 func (s *stage) rebuild(ctx context.Context, plan replayPlan) (took time.Duration, kills int, err error) {
 	began := time.Now()
 	for k := 1; ; k++ {
-		cmd := s.tram(ctx, "replay", "events", "--config", s.config(), "--job", rebuildJob, "--json")
+		cmd := s.tram(ctx, "replay", "events", "--config", s.config(), "--job", rebuildJob, "--json", "--rate", fmt.Sprint(plan.Rate))
 		var said bytes.Buffer
 		cmd.Stderr = &said
 		if err := cmd.Start(); err != nil {
@@ -54,9 +54,9 @@ func (s *stage) killAt(ctx context.Context, kill func() error, ended <-chan erro
 		}
 		n, err := s.count(ctx, broker.ReplayStream(rebuildJob), ">")
 		if err == nil && n >= events {
-			_ = kill() // it may have ended at this moment
-			<-ended
-			return true, nil
+			_ = kill()
+			err := <-ended
+			return err != nil, nil // it may have ended at this moment
 		}
 		if ctx.Err() != nil {
 			return false, context.Cause(ctx)

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/pkg/events"
+)
+
+type takebackPlan struct {
+	Sends int // each of which is taken back
+}
+
+// takeback pauses an account, gives it a campaign, takes all of it back at once,
+// and lets the account go on under another owner. Every cancel must be answered
+// while the account is paused, and nothing may be called.
+func takeback(ctx context.Context, s *stage, plan takebackPlan) (report, error) {
+	d, err := s.start("dispatcher")
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.start("collector")
+	if err != nil {
+		return nil, err
+	}
+	if err := s.lane(ctx, "pause"); err != nil {
+		return nil, err
+	}
+	err = s.publish(ctx, 0, plan.Sends, 0, func(i int) (*nats.Msg, error) {
+		r := sendTo(prover, i)
+		r.Class = events.Bulk
+		return encode(r)
+	})
+	if err != nil {
+		return nil, err
+	}
+	before, err := d.rss()
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	err = s.publish(ctx, 0, plan.Sends, 0, func(i int) (*nats.Msg, error) {
+		return encode(&events.Request{
+			Meta: events.Meta{ID: "cancel-" + strconv.Itoa(i), Source: "/prove"}, Kind: events.KindCancel,
+			Provider: prover.provider(), Account: prover.Name, Class: events.Urgent, Cancel: &events.Cancel{ID: sendID(i)},
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	published := time.Since(began)
+	largest := 0
+	err = until(ctx, time.Hour, "the answers", func() (bool, error) {
+		n, err := s.count(ctx, broker.Events, "tram.outcome.>")
+		size, err2 := s.checkpointSize(ctx, prover)
+		largest = max(largest, size)
+		return n >= uint64(plan.Sends), errors.Join(err, err2, alive(d, c))
+	})
+	if err != nil {
+		return nil, err
+	}
+	answered := time.Since(began)
+	peak, err := d.peak()
+	if err != nil {
+		return nil, err
+	}
+
+	_ = d.kill()
+	if d, err = s.start("dispatcher"); err != nil {
+		return nil, err
+	}
+	if err := s.lane(ctx, "resume"); err != nil {
+		return nil, err
+	}
+	resumed := time.Now()
+	err = until(ctx, time.Hour, "the ends", func() (bool, error) {
+		n, err := s.count(ctx, broker.Events, "tram.delivery.>")
+		size, err2 := s.checkpointSize(ctx, prover)
+		largest = max(largest, size)
+		return n >= uint64(plan.Sends), errors.Join(err, err2, alive(d, c))
+	})
+	if err != nil {
+		return nil, err
+	}
+	ended := time.Since(resumed)
+	peak2, err := d.peak()
+	if err != nil {
+		return nil, err
+	}
+
+	states := map[events.State]int{} // of cancels done, of sends cancelled
+	err = broker.NewReader(s.js).Scan(ctx, broker.Events, broker.Window{}, func(m *broker.Stored) error {
+		e, err := events.DecodeEvent(m.Subject, m.Header, m.Data)
+		switch {
+		case err != nil:
+			return err
+		case e.Outcome != nil:
+			states[e.Outcome.State]++
+		case e.Delivery != nil:
+			states[e.Delivery.State]++
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	var r report
+	want := strconv.Itoa(plan.Sends)
+	r.add("cancels that came in time", states[events.StateDone], want, states[events.StateDone] == plan.Sends)
+	r.add("sends that ended as cancelled", states[events.StateCancelled], want, states[events.StateCancelled] == plan.Sends)
+	calls := s.sandbox.Stats().Calls
+	r.add("calls", calls, "0", calls == 0)
+	r.note("cancels published within", published.Round(time.Millisecond))
+	r.note("answered within, while the account is paused", answered.Round(time.Millisecond))
+	r.note("ended within, after the account goes on", ended.Round(time.Millisecond))
+	r.note("dispatcher, memory before, at most while it answers, at most while another one ends them", fmt.Sprintf("%d, %d, %d MiB", before>>20, peak>>20, peak2>>20))
+	r.note("largest checkpoint", fmt.Sprintf("%d bytes", largest))
+	return r, nil
+}
+
+// lane tells the fleet to pause or resume the prover.
+func (s *stage) lane(ctx context.Context, do string) error {
+	var refusal error
+	err := until(ctx, time.Minute, "tram lane "+do, func() (bool, error) { // who has just started has yet to tell the directory
+		out, err := s.tram(ctx, "lane", do, prover.provider()+"/"+prover.Name).CombinedOutput()
+		if err != nil {
+			refusal = fmt.Errorf("%w\n%s", err, out)
+		}
+		return err == nil, nil
+	})
+	if err != nil {
+		return errors.Join(err, refusal)
+	}
+	return nil
+}
+
+// checkpointSize is how many bytes the checkpoint has of the partition of a, 0 if
+// there is none yet.
+func (s *stage) checkpointSize(ctx context.Context, a account) (int, error) {
+	m, err := broker.NewReader(s.js).Last(ctx, "KV_"+broker.CheckpointsBucket, fmt.Sprintf("$KV.%s.ck.%d", broker.CheckpointsBucket, a.partition()))
+	if err != nil {
+		return 0, nil //nolint:nilerr // asked again in a moment
+	}
+	return len(m.Data), nil
+}
