@@ -125,7 +125,9 @@ func redrive(ctx context.Context, s *stage, plan redrivePlan) (report, error) {
 	before, with := f.merged(without), f.merged(during)
 	before.describe(&r)
 	with.describe(&r)
-	r.note("p99 of the others, stretch by stretch", f.each())
+	for _, what := range []string{without, during} {
+		r.note(what+": p99 of the others, stretch by stretch", f.each(what))
+	}
 	if plan.Slower > 0 {
 		got := float64(with.all.at(0.99)) / float64(before.all.at(0.99))
 		r.add("p99 of the others during the redrive, of that without", fmt.Sprintf("%.2f", got), fmt.Sprintf("%.0f at most", plan.Slower), got <= plan.Slower)
@@ -245,12 +247,14 @@ func (f *flow) merged(what string) *stretch {
 	return all
 }
 
-// each is the p99 of each stretch. One that differs from all others of its name
+// each is the p99 of each stretch of a name. One that differs from all others
 // tells of the machine.
-func (f *flow) each() string {
+func (f *flow) each(what string) string {
 	var all []string
-	for _, s := range f.stretches[1:] {
-		all = append(all, fmt.Sprintf("%.1f ms %s", float64(s.all.at(0.99))/float64(time.Millisecond), s.what))
+	for _, s := range f.stretches {
+		if s.what == what {
+			all = append(all, fmt.Sprintf("%.1f ms", float64(s.all.at(0.99))/float64(time.Millisecond)))
+		}
 	}
 	return strings.Join(all, ", ")
 }
