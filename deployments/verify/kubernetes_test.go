@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"maps"
 	"os"
@@ -17,6 +18,7 @@ import (
 	networking "k8s.io/api/networking/v1"
 	policy "k8s.io/api/policy/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/json"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
@@ -46,10 +48,13 @@ type (
 			ScaleTargetRef struct {
 				Name string `json:"name"`
 			} `json:"scaleTargetRef"`
-			PollingInterval, MinReplicaCount, MaxReplicaCount *int32
-			Fallback                                          struct {
-				FailureThreshold, Replicas int32
-				Behavior                   string
+			PollingInterval *int32 `json:"pollingInterval"`
+			MinReplicaCount *int32 `json:"minReplicaCount"`
+			MaxReplicaCount *int32 `json:"maxReplicaCount"`
+			Fallback        struct {
+				FailureThreshold int32  `json:"failureThreshold"`
+				Replicas         int32  `json:"replicas"`
+				Behavior         string `json:"behavior"`
 			} `json:"fallback"`
 			Advanced struct {
 				HorizontalPodAutoscalerConfig struct {
@@ -69,7 +74,9 @@ type (
 			Selector            meta.LabelSelector `json:"selector"`
 			JobLabel            string             `json:"jobLabel"`
 			PodMetricsEndpoints []struct {
-				Port, Path, Interval string
+				Port     string `json:"port"`
+				Path     string `json:"path"`
+				Interval string `json:"interval"`
 			} `json:"podMetricsEndpoints"`
 		} `json:"spec"`
 	}
@@ -120,11 +127,22 @@ func render(t *testing.T, overlay string) *manifests {
 		default:
 			t.Fatalf("%s: nobody knows a %s", overlay, kind)
 		}
-		if err := yaml.UnmarshalStrict(text, into); err != nil {
-			t.Errorf("%s: %s %s: %v", overlay, r.GetKind(), name, err)
+		if err := strictly(text, into); err != nil {
+			t.Fatalf("%s: %s %s: %v", overlay, r.GetKind(), name, err)
 		}
 	}
 	return m
+}
+
+// strictly decodes as an API server does that is asked to validate: no key may be
+// unknown, in its very letters, or there twice.
+func strictly(text []byte, into any) error {
+	data, err := yaml.YAMLToJSONStrict(text)
+	if err != nil {
+		return err
+	}
+	faults, err := json.UnmarshalStrict(data, into)
+	return errors.Join(append(faults, err)...)
 }
 
 func at[T any](all map[string]*T, name string) *T {
