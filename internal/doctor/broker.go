@@ -105,7 +105,9 @@ func Clocks(ctx context.Context, js jetstream.JetStream, ahead map[string]time.D
 	if err != nil {
 		f.add(Warn, broker.Requests, "see what is found of the streams", "the broker's clock cannot be read: %v", err)
 	} else if at := s.CachedInfo().TimeStamp; !at.IsZero() {
-		f.clock("the broker", begun.Add(time.Since(begun)/2).Sub(at))
+		half := time.Since(begun) / 2 // when it was read is known no better
+		ahead := begun.Add(half).Sub(at)
+		f.clock("the broker", ahead-min(max(ahead, -half), half))
 	}
 	for id, d := range ahead {
 		f.clock("dispatcher "+id, d)

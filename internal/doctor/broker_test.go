@@ -67,8 +67,16 @@ func TestPermissions(t *testing.T) {
 	t.Parallel()
 	g := brokertest.StartGuarded(t, "../../deployments/nats/tram-users.conf", false)
 	nc := g.Connect("TRAM_OPERATOR", "_INBOX_operator", nil)
-	check(t, Permissions(t.Context(), nc, perm.Operator()), OK, "the user may do all that the role operator needs")
-	all := Permissions(t.Context(), nc, perm.Dispatcher())
+	// A machine that is busy with other tests may be late with the answer.
+	look := func(role perm.Role) (all []Finding) {
+		for end := time.Now().Add(30 * time.Second); ; {
+			if all = Permissions(t.Context(), nc, role); all[0].Grade != Warn || time.Now().After(end) {
+				return all
+			}
+		}
+	}
+	check(t, look(perm.Operator()), OK, "the user may do all that the role operator needs")
+	all := look(perm.Dispatcher())
 	if !slices.ContainsFunc(all, func(f Finding) bool {
 		return f.Grade == Fail && f.Text == "the user may not publish to tram.intent.*" && f.Do != ""
 	}) {
@@ -184,9 +192,9 @@ func TestHosts(t *testing.T) {
 	} {
 		t.Run(test.base, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			c := &config.Config{HTTP: config.HTTP{DialTimeout: time.Second}, Accounts: []config.Account{{Provider: "momo", Name: "shop", BaseURL: test.base}}}
+			c := &config.Config{HTTP: config.HTTP{DialTimeout: 10 * time.Second}, Accounts: []config.Account{{Provider: "momo", Name: "shop", BaseURL: test.base}}}
 			check(t, Hosts(ctx, c), test.grade, test.says)
 		})
 	}
