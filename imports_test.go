@@ -143,7 +143,7 @@ func TestWorkersCarryNoBroker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range strings.Fields(string(out)) {
+	for name := range strings.FieldsSeq(string(out)) {
 		if matches("github.com/nats-io/nats-server/...", name) {
 			t.Fatalf("dispatcher or collector has %s in it", name)
 		}
