@@ -44,7 +44,7 @@ func hopeless(err error) bool {
 	if e, ok := errors.AsType[*jetstream.APIError](err); ok {
 		return e.Code == 400 || IsWrongSequence(err) || e.ErrorCode == codeFull
 	}
-	return errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrConnectionClosed)
+	return errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, jetstream.ErrBucketNotFound)
 }
 
 // codeFull is the error of a stream that has no room.

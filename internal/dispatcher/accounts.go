@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
+	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
 )
@@ -72,15 +74,22 @@ func (d *Dispatcher) check(all []*Account) (map[laneKey]*known, error) {
 // to stop meanwhile is no failure.
 func (d *Dispatcher) publishContracts(ctx context.Context) error {
 	for _, k := range *d.accounts.Load() {
-		if err := events.PutContract(ctx, d.cfg.JS, k.contract); err != nil {
+		what := fmt.Sprintf("publish contract of %s/%s", k.Provider, k.Name)
+		if err := broker.Insist(ctx, startPatience, what, func(try context.Context) error {
+			return events.PutContract(try, d.cfg.JS, k.contract)
+		}); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
-			return fmt.Errorf("publish contract of %s/%s: %w", k.Provider, k.Name, err)
+			return err
 		}
 	}
 	return nil
 }
+
+// startPatience is how long a dispatcher that starts waits for a broker that has
+// just gone: as long as one takes to come back.
+const startPatience = 30 * time.Second
 
 // known returns the account of a lane, or nil.
 func (d *Dispatcher) known(key laneKey) *known { return (*d.accounts.Load())[key] }
