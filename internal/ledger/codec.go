@@ -110,16 +110,8 @@ func encodeHeader(enc *msgpack.Encoder, h map[string][]string) error {
 // DecodeMsgpack reads what EncodeMsgpack wrote. The header by reflection would
 // be the dearest part of reading a result.
 func (o *Original) DecodeMsgpack(dec *msgpack.Decoder) error {
-	n, err := dec.DecodeMapLen()
-	if err != nil {
-		return err
-	}
-	for range max(n, 0) {
-		name, err := dec.DecodeString()
-		if err != nil {
-			return err
-		}
-		switch name {
+	return eachField(dec, func(name []byte) (err error) {
+		switch string(name) {
 		case "subject":
 			o.Subject, err = dec.DecodeString()
 		case "header":
@@ -131,11 +123,8 @@ func (o *Original) DecodeMsgpack(dec *msgpack.Decoder) error {
 		default:
 			err = dec.Skip()
 		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		return err
+	})
 }
 
 func decodeHeader(dec *msgpack.Decoder) (map[string][]string, error) {

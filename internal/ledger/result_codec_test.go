@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"errors"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -14,9 +15,9 @@ import (
 // goes by their tags.
 type tagged Result
 
-// What is written by hand must be what the tags say, with any fields set, and
-// one that was added to the struct alone must not go missing.
-func TestResultIsWrittenAsItsTagsSay(t *testing.T) {
+// What is written and read by hand must be what the tags say, with any fields
+// set, and one that was added to the struct alone must not go missing.
+func TestResultIsWhatItsTagsSay(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i := range 2000 {
 		r := new(Result)
@@ -34,6 +35,18 @@ func TestResultIsWrittenAsItsTagsSay(t *testing.T) {
 		}
 		if !bytes.Equal(got, want.Bytes()) {
 			t.Fatalf("%+v\nis written as %q\nits tags say   %q", r, got, want.Bytes())
+		}
+		r.Format = min(r.Format, Format)
+		if got, err = EncodeResult(r); err != nil {
+			t.Fatal(err)
+		}
+		read, err := DecodeResult(got)
+		var tags tagged
+		if err := errors.Join(err, msgpack.Unmarshal(got, &tags)); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(read, (*Result)(&tags)) {
+			t.Fatalf("%q\nis read as   %+v\nits tags say %+v", got, read, &tags)
 		}
 	}
 }
