@@ -36,7 +36,7 @@ const (
 	// go out in smaller groups, evenly. Each waking of a process costs about as much
 	// as what it then does for one letter, so fewer at once would take more of the
 	// processors from live traffic; and more at once, it would have to wait for.
-	bunchTime = 24 * time.Millisecond // worth of letters, at the rate of the job
+	bunchTime = 8 * time.Millisecond // worth of letters, at the rate of the job
 	groupTime = 4 * time.Millisecond  // the same
 	maxBunch  = 64
 	atOnce    = 2 // bunches under way: one is decided about while another is published
