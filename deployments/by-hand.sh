@@ -53,7 +53,7 @@ for n in 1 2 3; do
     cd "$DIR/nats"
     export TRAM_NODE=n$n TRAM_STORE="$DIR/n$n" TRAM_LISTEN=127.0.0.1:$((PORT + n))
     export TRAM_CLUSTER_LISTEN=127.0.0.1:$((PORT + 10 + n)) TRAM_MONITOR=127.0.0.1:$((PORT + 20 + n))
-    exec nats-server -c cluster.conf 2>"$DIR/nats-$n.log"
+    GOGC=400 GOMEMLIMIT=1GiB exec nats-server -c cluster.conf 2>"$DIR/nats-$n.log"
   ) &
 done
 

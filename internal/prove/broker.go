@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -53,6 +54,7 @@ func (s *stage) startBroker(ctx context.Context) error {
 	if _, err := cmd.StdinPipe(); err != nil { // closed by Wait
 		return err
 	}
+	cmd.Env = append(slices.Clip(s.env), "GOGC=400", "GOMEMLIMIT=1GiB") // as deployments have it
 	var err error
 	if s.broker, err = s.launch("broker", cmd); err != nil {
 		return err
