@@ -209,11 +209,16 @@ func (l *lane) run() {
 func (l *lane) catchUp(ctx context.Context, class int) bool {
 	l.mu.Lock()
 	q := &l.queues[class]
-	w := wanted{ctx: ctx, from: q.head + 1, most: q.nextChunk(time.Now()), deep: q.deep}
+	w := wanted{ctx: ctx, from: q.head + 1, deep: q.deep}
 	l.mu.Unlock()
+	w.chunk = func() int {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return q.nextChunk(time.Now())
+	}
 	w.filter = broker.LaneFilter(l.p.n, l.key.provider, l.key.account, l.key.class(class))
-	msgs, err := l.p.d.readers.read(w)
-	if err != nil {
+	got := l.p.d.readers.read(w)
+	if err := got.err; err != nil {
 		if ctx.Err() == nil {
 			l.p.log.Warn("backlog not read, trying again", "provider", l.key.provider, "account", l.key.account, "error", err)
 			l.sleep(ctx, lagWait)
@@ -222,13 +227,13 @@ func (l *lane) catchUp(ctx context.Context, class int) bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	q.deep = len(msgs) >= w.most
-	for _, m := range msgs {
+	q.deep = got.full
+	for _, m := range got.msgs {
 		if m.Seq > q.head {
 			q.push(m)
 		}
 	}
-	return len(msgs) > 0
+	return len(got.msgs) > 0
 }
 
 // giveUp accepts that the rest of a class's backlog is gone from the stream,

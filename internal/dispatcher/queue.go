@@ -32,7 +32,7 @@ const (
 
 	// fewItems is what a queue may hold, and read at once, when the partition has
 	// no room for more.
-	fewItems = 4
+	fewItems = 16
 
 	// A read costs the broker about as much as a few hundred requests, however
 	// many it brings. A lane that comes back for more within chunkSoon reads twice

@@ -17,12 +17,16 @@ type readers struct {
 
 	mu     sync.Mutex
 	series map[string]*series // of lanes that read much, by filter
+	most   int                // of them
 }
 
 const (
-	// maxReads is how many backlogs are read at once, and how many may have a
-	// consumer on the broker.
+	// maxReads is how many backlogs are read at once.
 	maxReads = 16
+
+	// maxSeries is how many of them may have a consumer on the broker, which is a
+	// few kilobytes and three goroutines to it.
+	maxSeries = 64
 
 	// seriesFrom is how much a lane must read at once for a consumer to be worth
 	// its while.
@@ -39,24 +43,25 @@ type series struct {
 	since time.Time
 }
 
-// wanted is what a lane has to read: up to most requests that match filter, from a
-// sequence on.
+// wanted is what a lane has to read: requests that match filter, from a sequence
+// on.
 type wanted struct {
 	ctx    context.Context
 	filter string
 	from   uint64
-	most   int
-	deep   bool // there were as many as it wanted the last time
+	chunk  func() int // how many at most, asked when it is read: hundreds of lanes may wait for that
+	deep   bool       // there were as many as it wanted the last time
 	answer chan batch
 }
 
 type batch struct {
 	msgs []*broker.Stored
+	full bool // as many as were wanted
 	err  error
 }
 
 func newReaders(r *broker.Reader) *readers {
-	return &readers{reader: r, jobs: make(chan wanted), series: make(map[string]*series)}
+	return &readers{reader: r, jobs: make(chan wanted), series: make(map[string]*series), most: maxSeries}
 }
 
 // start reads, in goroutines that wg waits for, until over is closed.
@@ -77,38 +82,38 @@ func (r *readers) start(wg *sync.WaitGroup, over <-chan struct{}) {
 }
 
 // read returns what w asks for. The error may be that of its context.
-func (r *readers) read(w wanted) ([]*broker.Stored, error) {
+func (r *readers) read(w wanted) batch {
 	w.answer = make(chan batch, 1)
 	select {
 	case r.jobs <- w:
-		a := <-w.answer // it heeds the context
-		return a.msgs, a.err
+		return <-w.answer // it heeds the context
 	case <-w.ctx.Done():
-		return nil, context.Cause(w.ctx)
+		return batch{err: context.Cause(w.ctx)}
 	}
 }
 
 // fetch reads what w wants: a lane's long backlog in series, and the rest, as
 // well as what a series does not bring, by a look at the stream.
 func (r *readers) fetch(w wanted) batch {
-	if s := r.take(w); s != nil {
-		msgs, err := s.Next(w.ctx, w.most)
+	most := w.chunk()
+	if s := r.take(w, most); s != nil {
+		msgs, err := s.Next(w.ctx, most)
 		if len(msgs) > 0 {
 			r.keep(w.filter, s)
-			return batch{msgs, nil}
+			return batch{msgs, len(msgs) >= most, nil}
 		}
 		s.Close()
 		if w.ctx.Err() != nil {
-			return batch{nil, err}
+			return batch{err: err}
 		}
 	}
-	msgs, _, err := r.reader.NextBySubject(w.ctx, broker.Requests, w.filter, w.from, w.most)
-	return batch{msgs, err}
+	msgs, _, err := r.reader.NextBySubject(w.ctx, broker.Requests, w.filter, w.from, most)
+	return batch{msgs, len(msgs) >= most, err}
 }
 
 // take returns the series that stands where w begins, or begins it if that is
 // worth while and there is room for it. nil is none.
-func (r *readers) take(w wanted) *broker.Series {
+func (r *readers) take(w wanted, most int) *broker.Series {
 	r.mu.Lock()
 	s := r.series[w.filter]
 	delete(r.series, w.filter)
@@ -119,7 +124,7 @@ func (r *readers) take(w wanted) *broker.Series {
 	if s != nil {
 		s.Close()
 	}
-	if !w.deep || w.most < seriesFrom || !r.room() {
+	if !w.deep || most < seriesFrom || !r.room() {
 		return nil
 	}
 	began, err := r.reader.Series(w.ctx, broker.Requests, w.filter, w.from)
@@ -135,7 +140,7 @@ func (r *readers) room() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for filter, s := range r.series {
-		if len(r.series) < maxReads {
+		if len(r.series) < r.most {
 			break
 		}
 		if time.Since(s.since) > seriesIdle {
@@ -143,7 +148,7 @@ func (r *readers) room() bool {
 			delete(r.series, filter)
 		}
 	}
-	return len(r.series) < maxReads
+	return len(r.series) < r.most
 }
 
 // keep keeps s until its lane wants more.

@@ -14,7 +14,7 @@ import (
 // A backlog that is read in large parts is read by a consumer, whatever becomes of
 // that consumer, and no more than a few accounts have one.
 func TestReaders(t *testing.T) {
-	const accounts, each = maxReads + 2, 4 * seriesFrom
+	const series, accounts, each = 4, 6, 4 * seriesFrom
 	b := brokertest.Start(t, func(s *broker.Streams) { s.Partitions = 1 })
 	js, err := jetstream.New(b.Connect(), jetstream.WithPublishAsyncMaxPending(accounts*each))
 	if err != nil {
@@ -41,6 +41,7 @@ func TestReaders(t *testing.T) {
 	}
 
 	r := newReaders(broker.NewReader(js))
+	r.most = series
 	read := make([]int, accounts)
 	readAll := func(most int, deep bool) {
 		t.Helper()
@@ -51,7 +52,7 @@ func TestReaders(t *testing.T) {
 				from = seq(read[i]-1) + 1
 			}
 			filter := broker.LaneFilter(0, "shop", fmt.Sprintf("a%d", i), events.Bulk)
-			got := r.fetch(wanted{ctx: ctx, filter: filter, from: from, most: most, deep: deep})
+			got := r.fetch(wanted{ctx: ctx, filter: filter, from: from, chunk: func() int { return most }, deep: deep})
 			if got.err != nil || len(got.msgs) != most {
 				t.Fatalf("account %d: %d of %d requests, %v", i, len(got.msgs), most, got.err)
 			}
@@ -70,8 +71,8 @@ func TestReaders(t *testing.T) {
 	}
 	readAll(seriesFrom, true)
 	readAll(seriesFrom/2, true)
-	if names := consumers(); len(names) != maxReads {
-		t.Errorf("%d consumers, want %d", len(names), maxReads)
+	if names := consumers(); len(names) != series {
+		t.Errorf("%d consumers, want %d", len(names), series)
 	}
 	for _, name := range consumers() {
 		if err := stream.DeleteConsumer(ctx, name); err != nil {
