@@ -174,10 +174,19 @@ func (b *book) judge(from, to int) *verdict {
 		b.judgeEnd(v, i, called[phone(i)])
 		if v.broken() > before {
 			b.s.log.Error("a promise is broken", "send", i, "policy", policyOf(i), "called", called[phone(i)],
-				"ends", len(b.ends[i]), "calls", fmt.Sprintf("%+v", b.calls[b.seqs[i]]), "letters", b.dead[i])
+				"ends", endsOf(b.ends[i]), "cancel", fmt.Sprint(b.cancelled[i]),
+				"calls", fmt.Sprintf("%+v", b.calls[b.seqs[i]]), "letters", b.dead[i])
 		}
 	}
 	return v
+}
+
+// endsOf says how a send ended, and why.
+func endsOf(all []*events.Delivery) (ends []string) {
+	for _, d := range all {
+		ends = append(ends, fmt.Sprintf("%s %s %s %s", d.State, d.Evidence, d.Why.Reason, d.Why.Detail))
+	}
+	return ends
 }
 
 // judgeEnd looks at how one send ended.
