@@ -32,6 +32,17 @@ type flight struct {
 	answered  bool // a byte of an answer came
 }
 
+// over returns an error if the call's time has run out. A process that was stopped
+// for a while finds its connections as it left them, before any timer has rung:
+// it must neither make a call late nor go by an answer that others have ceased to
+// wait for.
+func (f *flight) over() error {
+	if !time.Now().Before(f.until) {
+		return os.ErrDeadlineExceeded
+	}
+	return f.ctx.Err()
+}
+
 // fail names why there is no answer. The words are ours: an error of net/http
 // may quote what the provider sent.
 func (f *flight) fail(err error) {

@@ -62,7 +62,7 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 func (t *transport) exchange(c *conn, req *http.Request, f *flight, wire []byte) (*http.Response, error) {
 	ctx := req.Context()
 	c.begin(ctx, f.until)
-	if err := ctx.Err(); err != nil {
+	if err := f.over(); err != nil {
 		return nil, err
 	}
 	f.connected = true
@@ -76,6 +76,9 @@ func (t *transport) exchange(c *conn, req *http.Request, f *flight, wire []byte)
 	}
 	resp, err := c.readHead(req)
 	f.answered = c.heard
+	if err == nil {
+		err = f.over()
+	}
 	if err != nil {
 		return nil, err
 	}
