@@ -3,8 +3,6 @@ package dispatcher
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,74 +15,6 @@ import (
 	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
 )
-
-// cancel publishes a cancel of the request with an id.
-func (r *rig) cancel(account, id string) uint64 {
-	r.t.Helper()
-	m := r.cancelMsg(account, id)
-	ack, err := r.b.JS.PublishMsg(r.t.Context(), m)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return ack.Sequence
-}
-
-func (r *rig) cancelMsg(account, id string) *nats.Msg {
-	r.t.Helper()
-	m, err := events.EncodeRequest(&events.Request{
-		Meta: events.Meta{ID: events.NewID(), Source: "/desk"}, Kind: events.KindCancel,
-		Provider: "fake", Account: account, Class: events.Bulk,
-		Cancel: &events.Cancel{ID: id, Source: "/test"},
-	})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return m
-}
-
-// pause holds the account, which the dispatcher that runs must know by now.
-func (r *rig) pause(account string) {
-	r.t.Helper()
-	r.control(account, true, "An", "a test")
-	r.told(account, events.LanePaused)
-}
-
-// one waits for the end of a request and checks it.
-func (r *rig) one(seq uint64, state events.State, reason string) *ledger.Result {
-	r.t.Helper()
-	end := r.ends(seq)[0]
-	if end.State != state || end.Why.Reason != reason {
-		r.t.Errorf("request %d ended as %s (%s, %s), want %s (%s)", seq, end.State, end.Why.Reason, end.Why.Detail, state, reason)
-	}
-	if end.State == events.StateCancelled && (end.Attempt != 0 || end.Dead != "") {
-		r.t.Errorf("a cancelled request has %d attempts, and a dead letter %q", end.Attempt, end.Dead)
-	}
-	return end
-}
-
-// byID waits for the end of the request with an id that has come back from LATER.
-func (r *rig) byID(id string) (end *ledger.Result) {
-	r.t.Helper()
-	r.eventually(func() string {
-		for _, rs := range r.results() {
-			for _, e := range final(rs) {
-				if e.Request.Header["ce-id"][0] == id {
-					end = e
-					return ""
-				}
-			}
-		}
-		return id + " has not ended"
-	})
-	return end
-}
-
-// calm keeps a busy machine from taking calls away.
-func calm(c *Config) { c.CallTimeout = time.Minute }
-
-func (r *rig) called(id string) bool {
-	return slices.ContainsFunc(r.desk.made(), func(c call) bool { return strings.HasPrefix(c.body, "09"+id+" ") })
-}
 
 // A cancel is answered while the account is paused, whatever it is about; what it
 // is about ends when the account goes on.
@@ -189,85 +119,6 @@ func TestCancelOfWhatWaitsForAnotherTry(t *testing.T) {
 	}
 }
 
-// A request that is planned ends now, not at its time.
-func TestCancelOfWhatIsPlanned(t *testing.T) {
-	r := newRig(t)
-	r.start(calm)
-	seq := r.sendAt("far", time.Now().Add(100*24*time.Hour))
-	other := r.sendAt("near", time.Now().Add(4*time.Second))
-	for _, seq := range []uint64{seq, other} {
-		r.eventually(func() string {
-			if len(r.results()[seq]) == 0 {
-				return "not planned"
-			}
-			return ""
-		})
-	}
-	r.one(r.cancel("shop", "far"), events.StateDone, ReasonTakenBack)
-	if end := r.byID("far"); end.State != events.StateCancelled {
-		t.Errorf("ended as %s (%s)", end.State, end.Why.Reason)
-	}
-	if end := r.byID("near"); end.State != events.StateAccepted {
-		t.Errorf("the other ended as %s (%s)", end.State, end.Why.Reason)
-	}
-	r.one(r.cancel("shop", "near"), events.StateFailed, ReasonTooLate)
-}
-
-// A request that has come back from LATER and is held stands behind its cancel in
-// the stream, but was published before it.
-func TestCancelOfWhatHasComeBack(t *testing.T) {
-	r := newRig(t)
-	stop := r.start(calm)
-	far := time.Now().Add(time.Hour)
-	seqs := []uint64{r.sendAt("b1", far), r.sendAt("b2", far)}
-	for _, seq := range seqs {
-		r.eventually(func() string {
-			if len(r.results()[seq]) == 0 {
-				return "not planned"
-			}
-			return ""
-		})
-	}
-	stop()
-	for _, seq := range seqs { // the server's clock moves on by an hour
-		m := r.planned(seq, time.Now())
-		last, err := r.read.Last(t.Context(), broker.Later, m.Subject)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(last.Seq, 10))
-		if _, err := r.b.JS.PublishMsg(t.Context(), m); err != nil {
-			t.Fatal(err)
-		}
-	}
-	r.control("shop", true, "An", "a test")
-	stop = r.takenOver("shop", calm)
-	r.eventually(func() string {
-		n := 0
-		err := r.read.Replay(t.Context(), broker.Requests, "req.>", 1, func(*broker.Stored) error { n++; return nil })
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n < 4 {
-			return fmt.Sprintf("%d requests in the stream", n)
-		}
-		return ""
-	})
-	r.one(r.cancel("shop", "b1"), events.StateDone, ReasonTakenBack)
-	stop()
-	r.start(calm) // which finds the void where the last one left it
-	r.one(r.cancel("shop", "b2"), events.StateDone, ReasonTakenBack)
-	r.control("shop", false, "An", "")
-	for _, id := range []string{"b1", "b2"} {
-		if end := r.byID(id); end.State != events.StateCancelled {
-			t.Errorf("%s ended as %s (%s)", id, end.State, end.Why.Reason)
-		}
-	}
-	if n := len(r.desk.made()); n != 0 {
-		t.Errorf("%d calls", n)
-	}
-}
-
 // However close a cancel comes to the call: either the request is called and the
 // cancel too late, or it is not and both say so.
 func TestCancelRacesTheCall(t *testing.T) {
@@ -330,60 +181,6 @@ func TestCancelDuringTheCall(t *testing.T) {
 	if end := r.ends(refused)[0]; end.State != events.StateCancelled || end.Attempt != 1 {
 		t.Errorf("ended as %s after %d attempts", end.State, end.Attempt)
 	}
-}
-
-// The dispatcher that answered dies before anything else is stored. The next one
-// must not call what was taken back, and answers no cancel twice.
-func TestWhatWasTakenBackStaysSo(t *testing.T) {
-	r := newRig(t)
-	stop := r.start(calm)
-	r.pause("shop")
-	stop()
-	var seqs, cancels []uint64
-	defer r.cutOff(nil, func() bool {
-		all := r.results()
-		return len(cancels) == 10 && !slices.ContainsFunc(cancels, func(seq uint64) bool { return len(final(all[seq])) == 0 })
-	}, func() {
-		for i := range 20 {
-			seqs = append(seqs, r.send("shop", events.Normal, fmt.Sprint("s", i), nil))
-		}
-		for i := range 10 {
-			cancels = append(cancels, r.cancel("shop", fmt.Sprint("s", i)))
-		}
-	})()
-	r.control("shop", false, "An", "")
-	r.start(calm)
-	for _, seq := range cancels {
-		r.one(seq, events.StateDone, ReasonTakenBack)
-	}
-	for i, seq := range seqs {
-		if i < 10 {
-			r.one(seq, events.StateCancelled, ReasonTakenBack)
-		} else {
-			r.one(seq, events.StateAccepted, "")
-		}
-	}
-}
-
-// An owner died when it had stored the void and not the answer. The request must
-// not end before the cancel is answered, or the answer would be wrong.
-func TestACancelIsWorkedAgain(t *testing.T) {
-	r := newRig(t)
-	n := broker.Partition("fake", "shop", r.partitions)
-	send := r.send("shop", events.Normal, "v1", nil)
-	after := r.send("shop", events.Normal, "v2", nil)
-	cancel := r.cancel("shop", "v1")
-	m := nats.NewMsg(broker.VoidSubject(n, "fake", "shop", broker.RequestName("/test", "v1")))
-	for _, name := range []string{voidHeader, voidUpToHeader} {
-		m.Header.Set(name, strconv.FormatUint(cancel, 10))
-	}
-	if _, err := r.b.JS.PublishMsg(t.Context(), m); err != nil {
-		t.Fatal(err)
-	}
-	r.start(calm)
-	r.one(cancel, events.StateDone, ReasonTakenBack)
-	r.one(send, events.StateCancelled, ReasonTakenBack)
-	r.one(after, events.StateAccepted, "")
 }
 
 // Many cancels of a backlog cost neither calls nor a large checkpoint.
@@ -454,95 +251,4 @@ func TestManyCancels(t *testing.T) {
 	if ends[events.StateDone] != n || ends[events.StateCancelled] != n {
 		t.Errorf("ended: %v, want %d done and as many cancelled", ends, n)
 	}
-}
-
-func (r *rig) sendBody() []byte {
-	r.t.Helper()
-	m, err := events.EncodeRequest(&events.Request{
-		Meta: events.Meta{ID: "x", Source: "/test"}, Kind: events.KindSend, Provider: "fake", Account: "shop", Class: events.Bulk,
-		Send: &events.Send{
-			Recipient: events.Recipient{Kind: events.ByPhone, Value: "0900000001"},
-			Content:   events.Content{Kind: events.ContentText, Text: "xin chào"},
-		},
-	})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return m.Data
-}
-
-// An owner dies in the middle of calls. Its successor answers the cancels of what
-// it had begun before it meets those requests itself: what may have been called
-// is not taken back.
-func TestCancelOfWhatAnOwnerBeforeHasCalled(t *testing.T) {
-	r := newRig(t)
-	hold := make(chan struct{})
-	r.desk.hold = hold
-	var seqs []uint64
-	defer r.cutOff(nil, func() bool { return len(r.desk.made()) >= startConcurrency }, func() {
-		for i := range 20 {
-			seqs = append(seqs, r.send("shop", events.Normal, fmt.Sprint("k", i), nil))
-		}
-	})()
-	defer close(hold)
-	called := len(r.desk.made())
-	r.desk.mu.Lock()
-	r.desk.hold = nil
-	r.desk.mu.Unlock()
-	r.control("shop", true, "An", "a test") // so that the cancels come before the rest is called
-	var cancels []uint64
-	for i := range seqs {
-		cancels = append(cancels, r.cancel("shop", fmt.Sprint("k", i)))
-	}
-	r.start(nil)
-	r.eventually(func() string {
-		all, answered := r.results(), 0
-		for _, seq := range cancels {
-			answered += len(final(all[seq]))
-		}
-		if want := len(cancels) - called; answered < want {
-			return fmt.Sprintf("%d cancels are answered, want %d", answered, want)
-		}
-		return ""
-	})
-	r.control("shop", false, "An", "")
-	late := 0
-	for i, seq := range cancels {
-		switch said := r.ends(seq)[0]; said.State {
-		case events.StateFailed:
-			late++
-			r.one(seqs[i], events.StateUnknown, ReasonWorkerDied)
-		case events.StateDone:
-			r.one(seqs[i], events.StateCancelled, ReasonTakenBack)
-		default:
-			t.Errorf("cancel %d is answered with %s", i, said.State)
-		}
-	}
-	if late != called {
-		t.Errorf("%d cancels came too late, want one for each of the %d calls", late, called)
-	}
-}
-
-// An owner dies when it has stored that a request is about to end as taken back.
-// That was no call, so there is no doubt.
-func TestWhatWasAboutToEndAsTakenBackDoes(t *testing.T) {
-	r := newRig(t)
-	taken, called := r.send("shop", events.Normal, "taken", nil), r.send("shop", events.Normal, "called", nil)
-	data, err := ledger.EncodeIntents(&ledger.IntentGroup{Owner: "dead", Calls: []ledger.Intent{{Seq: taken, Call: 1, Void: true}, {Seq: called, Call: 1}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.b.JS.Publish(t.Context(), broker.IntentSubject(broker.Partition("fake", "shop", r.partitions)), data); err != nil {
-		t.Fatal(err)
-	}
-	r.control("shop", true, "An", "a test") // so that the cancels come first, as they did
-	first, second := r.cancel("shop", "taken"), r.cancel("shop", "called")
-	r.start(nil)
-	r.one(first, events.StateDone, ReasonTakenBack)
-	r.control("shop", false, "An", "")
-	r.one(second, events.StateFailed, ReasonTooLate)
-	if end := r.one(taken, events.StateCancelled, ReasonTakenBack); end.Call != 1 {
-		t.Errorf("it ended with call %d, want the one that its intent has", end.Call)
-	}
-	r.one(called, events.StateUnknown, ReasonWorkerDied)
 }
