@@ -13,7 +13,6 @@ import (
 
 	"github.com/tramhq/tram/internal/deadletter"
 	"github.com/tramhq/tram/internal/ledger"
-	"github.com/tramhq/tram/pkg/events"
 )
 
 func deadCommand() *cobra.Command {
@@ -86,7 +85,7 @@ func (f *deadFlags) chosen(args []string) (deadletter.Filter, error) {
 // filter returns what the flags and arguments choose.
 func (f *deadFlags) filter(args []string) (deadletter.Filter, error) {
 	now := time.Now()
-	chosen := deadletter.Filter{Reasons: f.reasons, Provider: f.provider, Account: f.account, Requests: f.requests}
+	chosen := deadletter.Filter{Reasons: f.reasons, Requests: f.requests}
 	for _, name := range f.groups {
 		g := ledger.DeadGroup(name)
 		if !slices.Contains(deadletter.Groups, g) {
@@ -101,16 +100,9 @@ func (f *deadFlags) filter(args []string) (deadletter.Filter, error) {
 		}
 		chosen.IDs = append(chosen.IDs, id)
 	}
-	if provider, account, both := strings.Cut(f.account, "/"); both {
-		if f.provider != "" && f.provider != provider {
-			return chosen, usage("--provider %s and --account %s contradict each other", f.provider, f.account)
-		}
-		chosen.Provider, chosen.Account = provider, account
-	}
-	for _, name := range []string{chosen.Provider, chosen.Account} {
-		if name != "" && !events.ValidName(name) {
-			return chosen, usage("%q is not the name of a provider or an account", name)
-		}
+	var err error
+	if chosen.Provider, chosen.Account, err = providerAndAccount(f.provider, f.account); err != nil {
+		return chosen, err
 	}
 	if f.older < 0 || f.newer < 0 {
 		return chosen, usage("--older and --newer are durations such as 24h")

@@ -149,3 +149,48 @@ func (i *instant) ms() int64 {
 	}
 	return i.UnixMilli()
 }
+
+// past reads a flag that is a time, or a duration before now. An empty one is no
+// time.
+func past(flag, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(text); err == nil && d > 0 {
+		return time.Now().Add(-d), nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, usage("--%s must be a time such as 2026-11-21T08:00:00+07:00, or a duration such as 24h", flag)
+	}
+	return at, nil
+}
+
+// providerOrAccount reads a flag that is a provider, or provider/account. An empty
+// one is all of them.
+func providerOrAccount(text string) (provider, account string, err error) {
+	provider, account, _ = strings.Cut(text, "/")
+	for _, name := range []string{provider, account} {
+		if name != "" && !events.ValidName(name) {
+			return "", "", usage("the account %q must be provider or provider/account", text)
+		}
+	}
+	return provider, account, nil
+}
+
+// providerAndAccount reads the flags --provider and --account, of which the latter
+// may be provider/account. An empty one is all of them.
+func providerAndAccount(provider, account string) (string, string, error) {
+	if p, a, both := strings.Cut(account, "/"); both {
+		if provider != "" && provider != p {
+			return "", "", usage("--provider %s and --account %s contradict each other", provider, account)
+		}
+		provider, account = p, a
+	}
+	for _, name := range []string{provider, account} {
+		if name != "" && !events.ValidName(name) {
+			return "", "", usage("%q is not the name of a provider or an account", name)
+		}
+	}
+	return provider, account, nil
+}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/replay"
-	"github.com/tramhq/tram/pkg/events"
 )
 
 func replayCommand() *cobra.Command {
@@ -55,17 +54,10 @@ var windowNames = []string{"from", "to", "from-seq", "to-seq", "provider", "acco
 
 // choose returns what the flags say, looking times up in the stream.
 func (f *windowFlags) choose(ctx context.Context, c *client) (replay.Selection, error) {
-	s := replay.Selection{From: f.fromSeq, To: f.toSeq, Provider: f.provider, Account: f.account}
-	if provider, account, both := strings.Cut(f.account, "/"); both {
-		if f.provider != "" && f.provider != provider {
-			return s, usage("--provider %s and --account %s contradict each other", f.provider, f.account)
-		}
-		s.Provider, s.Account = provider, account
-	}
-	for _, name := range []string{s.Provider, s.Account} {
-		if name != "" && !events.ValidName(name) {
-			return s, usage("%q is not the name of a provider or an account", name)
-		}
+	s := replay.Selection{From: f.fromSeq, To: f.toSeq}
+	var err error
+	if s.Provider, s.Account, err = providerAndAccount(f.provider, f.account); err != nil {
+		return s, err
 	}
 	since, err := past("from", f.from)
 	if err != nil {
@@ -79,22 +71,6 @@ func (f *windowFlags) choose(ctx context.Context, c *client) (replay.Selection, 
 		return s, usage("--from must be before --to")
 	}
 	return s, s.Between(ctx, broker.NewReader(c.js), since, until)
-}
-
-// past reads a flag that is a time, or a duration before now. An empty one is no
-// time.
-func past(flag, text string) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if d, err := time.ParseDuration(text); err == nil && d > 0 {
-		return time.Now().Add(-d), nil
-	}
-	at, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return time.Time{}, usage("--%s must be a time such as 2026-11-21T08:00:00+07:00, or a duration such as 24h", flag)
-	}
-	return at, nil
 }
 
 // goesOn reports whether the flags allow to go on with j: those that choose, of

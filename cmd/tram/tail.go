@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -74,7 +72,7 @@ func (f *tailFlags) run(cmd *cobra.Command) error {
 }
 
 func (f *tailFlags) subscription() (events.SubscribeConfig, error) {
-	sub := events.SubscribeConfig{}
+	var sub events.SubscribeConfig
 	for _, k := range f.kinds {
 		kind := events.Kind(k)
 		if !slices.Contains(events.EventKinds, kind) {
@@ -82,24 +80,12 @@ func (f *tailFlags) subscription() (events.SubscribeConfig, error) {
 		}
 		sub.Kinds = append(sub.Kinds, kind)
 	}
-	sub.Provider, sub.Account, _ = strings.Cut(f.account, "/")
-	for _, name := range []string{sub.Provider, sub.Account} {
-		if name != "" && !events.ValidName(name) {
-			return sub, usage("the account %q must be provider or provider/account", f.account)
-		}
+	var err error
+	if sub.Provider, sub.Account, err = providerOrAccount(f.account); err != nil || f.from == "all" {
+		return sub, err
 	}
-	switch {
-	case f.from == "" || f.from == "all":
-	default:
-		if d, err := time.ParseDuration(f.from); err == nil && d > 0 {
-			sub.FromTime = time.Now().Add(-d)
-			break
-		}
-		var at instant
-		if err := at.Set(f.from); err != nil {
-			return sub, usage("--from %v, or all", err)
-		}
-		sub.FromTime = at.Time
+	if sub.FromTime, err = past("from", f.from); err != nil {
+		err = usage("%v, or all", err)
 	}
-	return sub, nil
+	return sub, err
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/tramhq/tram/internal/history"
 	"github.com/tramhq/tram/internal/ledger"
-	"github.com/tramhq/tram/pkg/events"
 )
 
 func traceCommand() *cobra.Command {
@@ -58,26 +57,12 @@ type traceFlags struct {
 }
 
 func (f *traceFlags) query(id string) (history.Query, error) {
-	q := history.Query{ID: id, Source: f.source}
-	q.Provider, q.Account, _ = strings.Cut(f.account, "/")
-	for _, name := range []string{q.Provider, q.Account} {
-		if name != "" && !events.ValidName(name) {
-			return q, usage("the account %q must be provider or provider/account", f.account)
-		}
+	provider, account, err := providerOrAccount(f.account)
+	if err != nil {
+		return history.Query{}, err
 	}
-	if f.since == "" {
-		return q, nil
-	}
-	if d, err := time.ParseDuration(f.since); err == nil && d > 0 {
-		q.Since = time.Now().Add(-d)
-		return q, nil
-	}
-	var at instant
-	if err := at.Set(f.since); err != nil {
-		return q, usage("--since %v", err)
-	}
-	q.Since = at.Time
-	return q, nil
+	since, err := past("since", f.since)
+	return history.Query{ID: id, Source: f.source, Provider: provider, Account: account, Since: since}, err
 }
 
 func (f *traceFlags) run(cmd *cobra.Command, id string) error {
@@ -95,7 +80,7 @@ func (f *traceFlags) run(cmd *cobra.Command, id string) error {
 		return err
 	}
 	r.Body, r.Reveal = f.body, f.reveal
-	bar := newProgress(cmd.ErrOrStderr(), 0, isTerminal(cmd.OutOrStdout()) && !isTerminal(cmd.ErrOrStderr()))
+	bar := newProgress(cmd.ErrOrStderr(), 0, false)
 	last := ""
 	r.Progress = func(stream string, done, total uint64) {
 		if stream != last {
