@@ -125,7 +125,7 @@ func (l *lane) workBatch(ctx context.Context, all []*cancel) (again []*cancel) {
 		upTo = max(upTo, c.msg.Seq)
 	}
 	l.raiseVoids(upTo)
-	if err := l.storeVoids(ctx, s.left, upTo); err != nil {
+	if err := l.storeVoids(ctx, s.left); err != nil {
 		l.cancelFailed(err)
 		return s.left
 	}

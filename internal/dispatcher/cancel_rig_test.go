@@ -2,11 +2,13 @@ package dispatcher
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/ledger"
 	"github.com/tramhq/tram/pkg/events"
 )
@@ -92,4 +94,15 @@ func (r *rig) sendBody() []byte {
 		r.t.Fatal(err)
 	}
 	return m.Data
+}
+
+// void stores the void of a cancel as an owner does that works it.
+func (r *rig) void(account, id string, cancel uint64) {
+	r.t.Helper()
+	n := broker.Partition("fake", account, r.partitions)
+	m := nats.NewMsg(broker.VoidSubject(n, "fake", account, broker.RequestName("/test", id)))
+	m.Header.Set(voidHeader, strconv.FormatUint(cancel, 10))
+	if _, err := r.b.JS.PublishMsg(r.t.Context(), m); err != nil {
+		r.t.Fatal(err)
+	}
 }

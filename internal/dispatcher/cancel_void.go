@@ -21,14 +21,18 @@ import (
 // before the cancel that wrote it. It is what outlives this process. Only the
 // lanes of accounts that have had a cancel look for one.
 const (
-	voidHeader     = "Tram-Void"       // sequence of the cancel
-	voidUpToHeader = "Tram-Void-Up-To" // and of the last one that was worked with it: what stands behind has no void
+	voidHeader = "Tram-Void" // sequence of the cancel
+
+	// voidUpToHeader has a sequence before which requests may have a void.
+	// Dispatchers up to November 2026 believe the newest one; it is written for
+	// them, while an update rolls.
+	voidUpToHeader = "Tram-Void-Up-To"
 )
 
 // voids is what a lane knows about its voids.
 type voids struct {
-	upTo   uint64 // no request from here on has one
-	unread bool   // there may be voids of owners before us, which say more about upTo
+	upTo uint64 // no request from here on has one
+	past uint64 // requests before may have one of an owner before us, if the lane has any; 0 when that is known
 }
 
 // raiseVoids says that requests before upTo may have a void from now on.
@@ -40,7 +44,10 @@ func (l *lane) raiseVoids(upTo uint64) {
 
 // storeVoids returns when all cancels have their voids. One that is there stays,
 // if it says as much.
-func (l *lane) storeVoids(ctx context.Context, all []*cancel, upTo uint64) error {
+func (l *lane) storeVoids(ctx context.Context, all []*cancel) error {
+	l.mu.Lock()
+	upTo := strconv.FormatUint(max(l.voids.upTo, l.voids.past), 10)
+	l.mu.Unlock()
 	var g errgroup.Group
 	g.SetLimit(answerAtOnce)
 	for _, c := range all {
@@ -49,7 +56,7 @@ func (l *lane) storeVoids(ctx context.Context, all []*cancel, upTo uint64) error
 			for last := uint64(0); ; {
 				m := nats.NewMsg(subject)
 				m.Header.Set(voidHeader, strconv.FormatUint(c.msg.Seq, 10))
-				m.Header.Set(voidUpToHeader, strconv.FormatUint(upTo, 10))
+				m.Header.Set(voidUpToHeader, upTo)
 				err := l.p.storeLater(ctx, m, last, subject)
 				if !broker.IsWrongSequence(err) {
 					return err
@@ -58,7 +65,7 @@ func (l *lane) storeVoids(ctx context.Context, all []*cancel, upTo uint64) error
 				if err != nil {
 					return err
 				}
-				if number(there, voidHeader) >= c.msg.Seq && number(there, voidUpToHeader) >= upTo {
+				if voidedBy(there) >= c.msg.Seq {
 					return nil
 				}
 				last = there.Seq
@@ -68,14 +75,31 @@ func (l *lane) storeVoids(ctx context.Context, all []*cancel, upTo uint64) error
 	return g.Wait()
 }
 
-func number(m *broker.Stored, header string) uint64 {
-	n, _ := strconv.ParseUint(m.Header.Get(header), 10, 64)
+// voidedBy returns the sequence of the cancel that wrote a void.
+func voidedBy(void *broker.Stored) uint64 {
+	n, _ := strconv.ParseUint(void.Header.Get(voidHeader), 10, 64)
 	return n
 }
 
-// anyVoid reports whether owners before us have stored a void that still counts.
-func (p *partition) anyVoid(ctx context.Context) (bool, error) {
-	_, err := p.reader.Last(ctx, broker.Later, broker.VoidFilter(p.n))
+// pastVoids returns before which sequence requests may have a void of an owner
+// before us: those that were stored by now. 0 says that there is none. No void
+// says more: owners that work cancels again store theirs in any order.
+func (p *partition) pastVoids(ctx context.Context) (uint64, error) {
+	if any, err := p.anyVoid(ctx, broker.VoidFilter(p.n)); err != nil || !any {
+		return 0, err
+	}
+	last, err := p.reader.Last(ctx, broker.Requests, broker.PartitionFilter(p.n))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return last.Seq + 1, nil
+}
+
+func (p *partition) anyVoid(ctx context.Context, filter string) (bool, error) {
+	_, err := p.reader.Last(ctx, broker.Later, filter)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return false, nil
 	}
@@ -105,16 +129,16 @@ func (l *lane) voidOf(ctx context.Context, e *entry) (uint64, error) {
 	l.mu.Lock()
 	v := l.voids
 	l.mu.Unlock()
-	if v.unread {
-		m, err := l.p.reader.Last(ctx, broker.Later, broker.VoidSubject(l.p.n, l.key.provider, l.key.account, "*"))
-		if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+	if v.past > 0 {
+		any, err := l.p.anyVoid(ctx, broker.VoidSubject(l.p.n, l.key.provider, l.key.account, "*"))
+		if err != nil {
 			return 0, err
 		}
 		l.mu.Lock()
-		if err == nil {
-			l.voids.upTo = max(l.voids.upTo, number(m, voidUpToHeader))
+		if any {
+			l.voids.upTo = max(l.voids.upTo, v.past)
 		}
-		l.voids.unread = false
+		l.voids.past = 0
 		v = l.voids
 		l.mu.Unlock()
 	}
@@ -128,9 +152,9 @@ func (l *lane) voidOf(ctx context.Context, e *entry) (uint64, error) {
 		if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 			return 0, err
 		}
-		if err == nil && number(m, voidHeader) > at {
+		if err == nil && voidedBy(m) > at {
 			l.mu.Lock()
-			e.voidBy(number(m, voidHeader))
+			e.voidBy(voidedBy(m))
 			l.mu.Unlock()
 		}
 	}

@@ -34,7 +34,7 @@ type partition struct {
 	intents *intentLog
 	marks   *checkpoints
 	cancels *cancels
-	voids   bool // there were some when it was taken over
+	voids   uint64 // as [voids] has it, of every lane when it was taken over
 	keeper  *keeper
 	feed    *broker.Feed
 	jumping atomic.Bool
@@ -151,7 +151,7 @@ func (p *partition) lane(key laneKey) *lane {
 			acct = newAccount(k, p.d.controls.of(key), p.log)
 		}
 		l = newLane(p, key, acct, p.fed.Load())
-		l.voids.unread = p.voids
+		l.voids.past = p.voids
 		p.lanes[key] = l
 	}
 	return l

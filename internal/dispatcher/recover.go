@@ -93,7 +93,7 @@ func (p *partition) open(ctx context.Context) error {
 		return err
 	}
 	p.fed.Store(ck.Feed)
-	if p.voids, err = p.anyVoid(ctx); err != nil {
+	if p.voids, err = p.pastVoids(ctx); err != nil {
 		return err
 	}
 	for i := range ck.Lanes {
