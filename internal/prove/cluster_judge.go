@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -18,35 +17,22 @@ import (
 
 // A reportLoad is reports that are published at a steady rate.
 type reportLoad struct {
+	steady
 	published int
-	done      chan struct{}
-	work      sync.WaitGroup
-	err       error
 }
 
 func (s *stage) loadReports(ctx context.Context, rate float64) *reportLoad {
-	l := &reportLoad{done: make(chan struct{})}
-	l.work.Go(func() {
-		tick := time.NewTicker(time.Duration(float64(time.Second) / rate))
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-l.done:
-				return
-			case <-tick.C:
-			}
-			m, err := encode(reportOf(l.published))
-			if err == nil {
-				err = s.publishSomewhere(ctx, m)
-			}
-			if err != nil {
-				l.err = fmt.Errorf("publish report %d: %w", l.published, err)
-				return
-			}
-			l.published++
+	l := new(reportLoad)
+	l.begin(ctx, 1, rate, func() error {
+		m, err := encode(reportOf(l.published))
+		if err == nil {
+			err = s.publishSomewhere(ctx, m)
 		}
+		if err != nil {
+			return fmt.Errorf("publish report %d: %w", l.published, err)
+		}
+		l.published++
+		return nil
 	})
 	return l
 }
@@ -72,13 +58,6 @@ func (s *stage) publishSomewhere(ctx context.Context, m *nats.Msg) error {
 	}
 }
 
-// stop returns when all that was begun is stored.
-func (l *reportLoad) stop() error {
-	close(l.done)
-	l.work.Wait()
-	return l.err
-}
-
 // reportOf asks number i what a provider knows of somebody.
 func reportOf(i int) *events.Request {
 	a := crashAccounts[i%len(crashAccounts)]
@@ -93,13 +72,6 @@ func reportOf(i int) *events.Request {
 }
 
 func reportID(i int) string { return fmt.Sprintf("report-%d", i) }
-
-// next is the number of the next send.
-func (l *load) next(s *stage) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return s.filled
-}
 
 // judge waits for the ends of everything that was published, and says what
 // became of it and how long nothing went on.

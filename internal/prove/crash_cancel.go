@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"sync"
-	"time"
 
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/pkg/events"
@@ -13,58 +11,35 @@ import (
 // cancels takes back what a load has just published, as long as that goes on: a
 // cancel for every tenth send. While a dispatcher is dead they come in time.
 type cancels struct {
-	done    chan struct{}
-	workers sync.WaitGroup
-
-	of  []int // the sends that they are about
-	err error
+	steady
+	of []int // the sends that they are about
 }
 
 func (s *stage) cancels(ctx context.Context, l *load, rate float64) *cancels {
-	c := &cancels{done: make(chan struct{})}
-	c.workers.Go(func() {
-		tick := time.NewTicker(time.Duration(10 / rate * float64(time.Second)))
-		defer tick.Stop()
-		last := -1
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-c.done:
-				return
-			case <-tick.C:
-			}
-			l.mu.Lock()
-			i := s.filled - 1
-			l.mu.Unlock()
-			if i <= last || i < l.from {
-				continue
-			}
-			send := sendTo(crashAccounts[i%len(crashAccounts)], i)
-			m, err := encode(&events.Request{
-				Meta: events.Meta{ID: fmt.Sprint("cancel-", i), Source: "/prove"}, Kind: events.KindCancel,
-				Provider: send.Provider, Account: send.Account, Class: events.Urgent,
-				Cancel: &events.Cancel{ID: send.ID},
-			})
-			if err == nil {
-				err = s.publishUntilStored(ctx, m)
-			}
-			if err != nil {
-				c.err = fmt.Errorf("cancel %d: %w", i, err)
-				return
-			}
-			last = i
-			c.of = append(c.of, i)
+	c := new(cancels)
+	last := -1
+	c.begin(ctx, 1, rate/10, func() error {
+		i := l.next(s) - 1
+		if i <= last || i < l.from {
+			return nil
 		}
+		send := sendTo(crashAccounts[i%len(crashAccounts)], i)
+		m, err := encode(&events.Request{
+			Meta: events.Meta{ID: fmt.Sprint("cancel-", i), Source: "/prove"}, Kind: events.KindCancel,
+			Provider: send.Provider, Account: send.Account, Class: events.Urgent,
+			Cancel: &events.Cancel{ID: send.ID},
+		})
+		if err == nil {
+			err = s.publishUntilStored(ctx, m)
+		}
+		if err != nil {
+			return fmt.Errorf("cancel %d: %w", i, err)
+		}
+		last = i
+		c.of = append(c.of, i)
+		return nil
 	})
 	return c
-}
-
-// stop returns when all that was begun is stored.
-func (c *cancels) stop() error {
-	close(c.done)
-	c.workers.Wait()
-	return c.err
 }
 
 func (b *book) noteOutcome(m *broker.Stored) error {

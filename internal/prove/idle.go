@@ -36,11 +36,7 @@ func (plan idlePlan) scene(seed uint64) scene {
 func idle(ctx context.Context, s *stage, plan idlePlan) (report, error) {
 	var r report
 	begun := time.Now()
-	dispatcher, err := s.start("dispatcher")
-	if err != nil {
-		return nil, err
-	}
-	collector, err := s.start("collector")
+	dispatcher, collector, err := s.startBoth()
 	if err != nil {
 		return nil, err
 	}

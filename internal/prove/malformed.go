@@ -17,11 +17,7 @@ import (
 // refuse them. Each must become a dead letter with a reason, no process may
 // die, and a good send among them must go its way.
 func malformed(ctx context.Context, s *stage, n int) (report, error) {
-	collector, err := s.start("collector")
-	if err != nil {
-		return nil, err
-	}
-	dispatcher, err := s.start("dispatcher")
+	dispatcher, collector, err := s.startBoth()
 	if err != nil {
 		return nil, err
 	}

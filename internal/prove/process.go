@@ -29,6 +29,15 @@ func (s *stage) start(program string, env ...string) (*process, error) {
 	return s.launch(program, cmd)
 }
 
+// startBoth starts a dispatcher and a collector.
+func (s *stage) startBoth() (dispatcher, collector *process, err error) {
+	if dispatcher, err = s.start("dispatcher"); err != nil {
+		return nil, nil, err
+	}
+	collector, err = s.start("collector")
+	return dispatcher, collector, err
+}
+
 // launch starts cmd under a name.
 func (s *stage) launch(name string, cmd *exec.Cmd) (*process, error) {
 	log, err := os.Create(filepath.Join(s.dir, fmt.Sprintf("%s-%d.log", name, len(s.running))))

@@ -54,11 +54,8 @@ func (plan redrivePlan) scene(seed uint64) scene {
 // anew while requests for other accounts flow. The redriving process is killed
 // and goes on. Each send must arrive once, and the others must hardly notice.
 func redrive(ctx context.Context, s *stage, plan redrivePlan) (report, error) {
-	d, err := s.start("dispatcher")
+	d, _, err := s.startBoth()
 	if err != nil {
-		return nil, err
-	}
-	if _, err = s.start("collector"); err != nil {
 		return nil, err
 	}
 	letters, err := s.bury(ctx, plan.Letters)

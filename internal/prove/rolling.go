@@ -109,7 +109,7 @@ func (r *rollingRun) underLoad(ctx context.Context, old, now *build) (func(*repo
 		return nil, err
 	}
 	load, reports := r.load(ctx, r.plan.Rate, r.send), r.loadReports(ctx, r.plan.Rate/10)
-	taking := &cancels{done: make(chan struct{})}
+	taking := new(cancels)
 	if cancelled { // else the old programs know of none
 		taking = r.cancels(ctx, load, r.plan.Rate)
 	}

@@ -21,11 +21,7 @@ type takebackPlan struct {
 // and lets the account go on under another owner. Every cancel must be answered
 // while the account is paused, and nothing may be called.
 func takeback(ctx context.Context, s *stage, plan takebackPlan) (report, error) {
-	d, err := s.start("dispatcher")
-	if err != nil {
-		return nil, err
-	}
-	c, err := s.start("collector")
+	d, c, err := s.startBoth()
 	if err != nil {
 		return nil, err
 	}
@@ -56,13 +52,14 @@ func takeback(ctx context.Context, s *stage, plan takebackPlan) (report, error) 
 	}
 	published := time.Since(began)
 	largest := 0
-	err = until(ctx, time.Hour, "the answers", func() (bool, error) {
-		n, err := s.count(ctx, broker.Events, "tram.outcome.>")
-		size, err2 := s.checkpointSize(ctx, prover)
-		largest = max(largest, size)
-		return n >= uint64(plan.Sends), errors.Join(err, err2, alive(d, c))
-	})
-	if err != nil {
+	all := func(what, subject string) error { // and looks how large the checkpoint is meanwhile
+		return until(ctx, time.Hour, what, func() (bool, error) {
+			n, err := s.count(ctx, broker.Events, subject)
+			largest = max(largest, s.checkpointSize(ctx, prover))
+			return n >= uint64(plan.Sends), errors.Join(err, alive(d, c))
+		})
+	}
+	if err := all("the answers", "tram.outcome.>"); err != nil {
 		return nil, err
 	}
 	answered := time.Since(began)
@@ -79,13 +76,7 @@ func takeback(ctx context.Context, s *stage, plan takebackPlan) (report, error) 
 		return nil, err
 	}
 	resumed := time.Now()
-	err = until(ctx, time.Hour, "the ends", func() (bool, error) {
-		n, err := s.count(ctx, broker.Events, "tram.delivery.>")
-		size, err2 := s.checkpointSize(ctx, prover)
-		largest = max(largest, size)
-		return n >= uint64(plan.Sends), errors.Join(err, err2, alive(d, c))
-	})
-	if err != nil {
+	if err := all("the ends", "tram.delivery.>"); err != nil {
 		return nil, err
 	}
 	ended := time.Since(resumed)
@@ -141,11 +132,11 @@ func (s *stage) lane(ctx context.Context, do string) error {
 }
 
 // checkpointSize is how many bytes the checkpoint has of the partition of a, 0 if
-// there is none yet.
-func (s *stage) checkpointSize(ctx context.Context, a account) (int, error) {
+// it cannot be read just now.
+func (s *stage) checkpointSize(ctx context.Context, a account) int {
 	m, err := broker.NewReader(s.js).Last(ctx, "KV_"+broker.CheckpointsBucket, fmt.Sprintf("$KV.%s.ck.%d", broker.CheckpointsBucket, a.partition()))
 	if err != nil {
-		return 0, nil //nolint:nilerr // asked again in a moment
+		return 0
 	}
-	return len(m.Data), nil
+	return len(m.Data)
 }
