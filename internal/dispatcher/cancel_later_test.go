@@ -59,9 +59,7 @@ func TestCancelOfWhatHasComeBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(last.Seq, 10))
-		if _, err := r.b.JS.PublishMsg(t.Context(), m); err != nil {
-			t.Fatal(err)
-		}
+		r.b.Publish(m)
 	}
 	r.control("shop", true, "An", "a test")
 	stop = r.takenOver("shop", calm)

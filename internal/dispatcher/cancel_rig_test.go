@@ -16,12 +16,7 @@ import (
 // cancel publishes a cancel of the request with an id.
 func (r *rig) cancel(account, id string) uint64 {
 	r.t.Helper()
-	m := r.cancelMsg(account, id)
-	ack, err := r.b.JS.PublishMsg(r.t.Context(), m)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return ack.Sequence
+	return r.b.Publish(r.cancelMsg(account, id))
 }
 
 func (r *rig) cancelMsg(account, id string) *nats.Msg {
@@ -102,7 +97,5 @@ func (r *rig) void(account, id string, cancel uint64) {
 	n := broker.Partition("fake", account, r.partitions)
 	m := nats.NewMsg(broker.VoidSubject(n, "fake", account, broker.RequestName("/test", id)))
 	m.Header.Set(voidHeader, strconv.FormatUint(cancel, 10))
-	if _, err := r.b.JS.PublishMsg(r.t.Context(), m); err != nil {
-		r.t.Fatal(err)
-	}
+	r.b.Publish(m)
 }

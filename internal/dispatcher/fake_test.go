@@ -372,9 +372,5 @@ func (r *rig) publishAs(subject, id, ceType string, data []byte) uint64 {
 		m.Header.Set(k, v)
 	}
 	m.Data = data
-	ack, err := r.b.JS.PublishMsg(r.t.Context(), m)
-	if err != nil {
-		r.t.Fatalf("publish %s: %v", subject, err)
-	}
-	return ack.Sequence
+	return r.b.Publish(m)
 }

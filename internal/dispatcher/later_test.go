@@ -176,9 +176,7 @@ func TestARequestThatIsCalledIsNotPlanned(t *testing.T) {
 
 func (r *rig) plan(seq uint64, at time.Time) {
 	r.t.Helper()
-	if _, err := r.b.JS.PublishMsg(r.t.Context(), r.planned(seq, at)); err != nil {
-		r.t.Fatal(err)
-	}
+	r.b.Publish(r.planned(seq, at))
 }
 
 // planned is the message by which a dispatcher plans a request.
@@ -232,9 +230,7 @@ func TestARequestThatComesBackTwiceIsCalledOnce(t *testing.T) {
 	}
 	again := nats.NewMsg(s.Due(name, seq))
 	again.Data, again.Header = first.Data, first.Header
-	if _, err := r.b.JS.PublishMsg(t.Context(), again); err != nil {
-		t.Fatal(err)
-	}
+	r.b.Publish(again)
 	r.start(nil)
 	r.eventually(func() string {
 		for at, rs := range r.results() {

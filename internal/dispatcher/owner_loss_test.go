@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/broker/brokertest"
 )
 
 // A member that died holding everything is replaced within the lease and one
@@ -116,12 +117,12 @@ func TestOwner_ServerRestarts(t *testing.T) {
 	f.b.Stop()
 	f.b.Restart()
 	before := one.Deadline()
-	waitFor(t, "renewals go on", func() bool { return one.Deadline().After(before) })
+	brokertest.Eventually(t, "renewals go on", func() bool { return one.Deadline().After(before) })
 	if n := f.sum(drops, one); n != 0 {
 		t.Errorf("%d partitions dropped by a quick restart", n)
 	}
 	f.b.Stop()
-	waitFor(t, "all are dropped", func() bool { return f.sum(drops, one) == 64 })
+	brokertest.Eventually(t, "all are dropped", func() bool { return f.sum(drops, one) == 64 })
 	if n := f.sum(late, one); n != 0 {
 		t.Errorf("%d partitions dropped after the lease", n)
 	}

@@ -173,12 +173,3 @@ func expired(t *testing.T) context.Context {
 	cancel()
 	return ctx
 }
-
-func waitFor(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for end := time.Now().Add(ownerPatience); !done(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited too long: %s", what)
-		}
-	}
-}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/broker/brokertest"
 )
 
 func TestOwner_SpreadsAndHandsOver(t *testing.T) {
@@ -116,7 +117,7 @@ func TestOwner_SlowAndFailing(t *testing.T) {
 		u.closeHook = func(context.Context) { <-release }
 	})
 	began := time.Now()
-	waitFor(t, "61 open", func() bool { counts, _ := f.counts(one); return counts[0] == 61 })
+	brokertest.Eventually(t, "61 open", func() bool { counts, _ := f.counts(one); return counts[0] == 61 })
 	mu.Lock()
 	if tries[4] != 3 {
 		t.Errorf("opened in %d tries, want 3", tries[4])
@@ -129,7 +130,7 @@ func TestOwner_SlowAndFailing(t *testing.T) {
 	one.GiveUp(9, epoch-1) // said about an earlier time: changes nothing
 	one.GiveUp(9, epoch)
 	one.GiveUp(9, epoch)
-	waitFor(t, "the one given up is open again", func() bool {
+	brokertest.Eventually(t, "the one given up is open again", func() bool {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		return f.epochs[9] > epoch && f.holder[9] == one
@@ -139,7 +140,7 @@ func TestOwner_SlowAndFailing(t *testing.T) {
 	}
 
 	two := f.join(lease, nil) // has to wait for one's Close
-	waitFor(t, "more than a lease", func() bool { return time.Since(began) > lease+lease/2 })
+	brokertest.Eventually(t, "more than a lease", func() bool { return time.Since(began) > lease+lease/2 })
 	if got, _ := f.counts(two); got[0] != 0 {
 		t.Errorf("%d partitions handed over before they were closed", got[0])
 	}

@@ -204,11 +204,7 @@ func TestAScheduleIsTakenOver(t *testing.T) {
 					t.Fatal(err)
 				}
 				m.Header.Del("Nats-Msg-Id")
-				ack, err := c.b.JS.PublishMsg(t.Context(), m)
-				if err != nil {
-					t.Fatal(err)
-				}
-				seq = ack.Sequence
+				seq = c.b.Publish(m)
 			}
 			c.watch()
 			p := c.handled("daily")

@@ -126,11 +126,7 @@ func TestATraceThatIsNotSampled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ack, err := r.b.JS.PublishMsg(t.Context(), m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	end := r.ends(ack.Sequence)[0]
+	end := r.ends(r.b.Publish(m))[0]
 	stop()
 	flush()
 	if spans := to.Spans(); len(spans) > 0 || end.Trace != "" {
