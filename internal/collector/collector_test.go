@@ -1,7 +1,6 @@
 package collector_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -81,8 +80,8 @@ func TestRun_OrderWithinARequest(t *testing.T) {
 	g.run(g.config())
 	g.collected()
 	told := make(map[string]int)
-	for _, m := range g.read(broker.Events) {
-		e, err := events.DecodeEvent(m.Subject(), m.Headers(), m.Data())
+	for _, m := range g.All(broker.Events) {
+		e, err := events.DecodeEvent(m.Subject, m.Header, m.Data)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,21 +114,21 @@ func TestRun_UnreadableRecords(t *testing.T) {
 	}
 	g.run(g.config())
 	g.collected()
-	letters := g.read(broker.Dead)
+	letters := g.All(broker.Dead)
 	if len(letters) != len(bad) {
 		t.Fatalf("%d dead letters, want %d", len(letters), len(bad))
 	}
 	for _, m := range letters {
-		d, err := ledger.DecodeDeadLetter(m.Data())
+		d, err := ledger.DecodeDeadLetter(m.Data)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if d.Group != ledger.DeadAnswer || d.Why.Reason != "unreadable_result" || d.Why.Detail == "" {
 			t.Errorf("dead letter %s %+v", d.Group, d.Why)
 		}
-		g.want[m.Headers().Get(events.HeaderMsgID)] = nil
+		g.want[m.Header.Get(events.HeaderMsgID)] = nil
 	}
-	if n := len(g.read(broker.Events)); n != 5*len(bad) {
+	if n := len(g.All(broker.Events)); n != 5*len(bad) {
 		t.Errorf("%d deliveries, want %d", n, 5*len(bad))
 	}
 }
@@ -144,7 +143,7 @@ func TestRun_BrokerRestarts(t *testing.T) {
 		g.Stop()
 		g.Restart()
 		back := time.Now()
-		g.eventually(10*time.Second, "the test's own connection is back", func(context.Context) bool { return g.Conn.IsConnected() })
+		brokertest.Eventually(t, "the test's own connection is back", func() bool { return g.Conn.IsConnected() })
 		g.storeSends(1000*(round+1)+500, 50)
 		g.collected()
 		if d := time.Since(back); d > 10*time.Second {
@@ -175,9 +174,9 @@ func TestRun_StopsUnderLoad(t *testing.T) {
 	g.storeSends(1, 1500)
 	for range 5 {
 		stop := g.run(g.config())
-		before := g.count(broker.Events)
-		g.eventually(10*time.Second, "some events are there", func(context.Context) bool {
-			n := g.count(broker.Events)
+		before := g.Count(broker.Events)
+		brokertest.Eventually(t, "some events are there", func() bool {
+			n := g.Count(broker.Events)
 			return n > before || n == 1500
 		})
 		begun := time.Now()
@@ -194,17 +193,8 @@ func TestRun_StopsUnderLoad(t *testing.T) {
 		}
 	}
 	g.run(g.config())
-	g.eventually(40*time.Second, "all events are there", func(context.Context) bool { return g.count(broker.Events) == 1500 })
+	brokertest.Eventually(t, "all events are there", func() bool { return g.Count(broker.Events) == 1500 })
 	g.check()
-}
-
-func (g *rig) count(stream string) int {
-	g.t.Helper()
-	s, err := g.JS.Stream(context.Background(), stream)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	return int(s.CachedInfo().State.Msgs)
 }
 
 // A collector that is cut off in the middle has acknowledged no result of which
@@ -218,12 +208,12 @@ func TestRun_IsCutOff(t *testing.T) {
 	c.Grace, c.Window = time.Nanosecond, 8
 	for range 8 {
 		stop := g.run(c)
-		before := g.count(broker.Events)
+		before := g.Count(broker.Events)
 		var cons jetstream.Consumer
-		g.eventually(10*time.Second, "some events are there", func(ctx context.Context) bool {
+		brokertest.Eventually(t, "some events are there", func() bool {
 			var err error
-			cons, err = g.JS.Consumer(ctx, broker.Results, collector.Durable)
-			n := g.count(broker.Events)
+			cons, err = g.JS.Consumer(t.Context(), broker.Results, collector.Durable)
+			n := g.Count(broker.Events)
 			return err == nil && (n > before || n == 100*21)
 		})
 		stop()
@@ -232,8 +222,8 @@ func TestRun_IsCutOff(t *testing.T) {
 			t.Fatal(err)
 		}
 		stored := make(map[string]bool)
-		for _, m := range g.read(broker.Events) {
-			stored[m.Headers().Get(events.HeaderMsgID)] = true
+		for _, m := range g.All(broker.Events) {
+			stored[m.Header.Get(events.HeaderMsgID)] = true
 		}
 		for seq := range info.AckFloor.Stream {
 			for _, m := range g.each[seq] {
@@ -299,9 +289,9 @@ func TestRun_EventIsRefused(t *testing.T) {
 	clear(g.want)
 	g.storeSends(2, 50)
 	g.run(g.config())
-	g.eventually(10*time.Second, "the others are told", func(context.Context) bool { return g.count(broker.Events) == 50 })
-	g.eventually(10*time.Second, "only one result is left", func(ctx context.Context) bool {
-		cons, err := g.JS.Consumer(ctx, broker.Results, collector.Durable)
+	brokertest.Eventually(t, "the others are told", func() bool { return g.Count(broker.Events) == 50 })
+	brokertest.Eventually(t, "only one result is left", func() bool {
+		cons, err := g.JS.Consumer(t.Context(), broker.Results, collector.Durable)
 		return err == nil && cons.CachedInfo().NumAckPending == 1
 	})
 	g.check()

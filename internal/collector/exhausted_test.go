@@ -1,13 +1,13 @@
 package collector_test
 
 import (
-	"context"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/broker/brokertest"
 	"github.com/tramhq/tram/internal/collector"
 )
 
@@ -29,18 +29,18 @@ func TestRun_DeliveriesAreExhausted(t *testing.T) {
 	}
 	for range batch.Messages() { // and dies
 	}
-	g.eventually(10*time.Second, "the broker has given them up", func(ctx context.Context) bool {
+	brokertest.Eventually(t, "the broker has given them up", func() bool {
 		more, err := cons.Fetch(1, jetstream.FetchMaxWait(300*time.Millisecond)) // what may still come is brought
 		if err != nil {
 			return false
 		}
 		for range more.Messages() {
 		}
-		i, err := cons.Info(ctx)
+		i, err := cons.Info(t.Context())
 		return err == nil && i.NumPending == 0
 	})
 	g.run(g.config())
 	g.storeSends(100, 50)
-	g.eventually(10*time.Second, "all are told", func(context.Context) bool { return g.count(broker.Events) == 100 })
+	brokertest.Eventually(t, "all are told", func() bool { return g.Count(broker.Events) == 100 })
 	g.check()
 }

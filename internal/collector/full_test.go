@@ -1,7 +1,6 @@
 package collector_test
 
 import (
-	"context"
 	"log/slog"
 	"runtime"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/broker/brokertest"
 )
 
 // A watcher counts tries in vain and keeps the log.
@@ -67,7 +67,7 @@ func TestAFullStreamOfEventsHoldsTheCollectorBack(t *testing.T) {
 	fails := func(times int64) {
 		t.Helper()
 		goal := w.failed.Load() + times
-		g.eventually(30*time.Second, "events are tried in vain", func(context.Context) bool { return w.failed.Load() >= goal })
+		brokertest.Eventually(t, "events are tried in vain", func() bool { return w.failed.Load() >= goal })
 	}
 	fails(5) // tries come once a second: the heartbeats have been missed by now
 	read, goroutines := w.read.Load(), runtime.NumGoroutine()
@@ -82,10 +82,7 @@ func TestAFullStreamOfEventsHoldsTheCollectorBack(t *testing.T) {
 		t.Errorf("said too much:\n%s", said)
 	}
 	g.resize(-1)
-	g.eventually(time.Minute, "all events are stored", func(ctx context.Context) bool {
-		st, err := g.JS.Stream(ctx, broker.Events)
-		return err == nil && st.CachedInfo().State.Msgs >= results
-	})
+	brokertest.Eventually(t, "all events are stored", func() bool { return g.Count(broker.Events) >= results })
 	g.check()
 	stop()
 }

@@ -49,8 +49,8 @@ func TestRun_DeadLettersTellEveryAttempt(t *testing.T) {
 	g.run(g.config())
 	g.collected()
 	letters := map[uint64]*ledger.DeadLetter{}
-	for _, m := range g.read(broker.Dead) {
-		d, err := ledger.DecodeDeadLetter(m.Data())
+	for _, m := range g.All(broker.Dead) {
+		d, err := ledger.DecodeDeadLetter(m.Data)
 		if err != nil {
 			t.Fatal(err)
 		}

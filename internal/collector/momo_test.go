@@ -39,13 +39,13 @@ func TestRun_MoMoReport(t *testing.T) {
 	metrics := make(map[string]string)
 	var records []*events.Record
 	var outcome *events.Outcome
-	for _, m := range g.read(broker.Events) {
-		e, err := events.DecodeEvent(m.Subject(), m.Headers(), m.Data())
+	for _, m := range g.All(broker.Events) {
+		e, err := events.DecodeEvent(m.Subject, m.Header, m.Data)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if a := e.About(); a.Provider != "momo" || a.Account != "shop" || a.RequestID != "r-1" || a.RequestSource != "/marketing" {
-			t.Errorf("%s is about %+v", m.Subject(), a)
+			t.Errorf("%s is about %+v", m.Subject, a)
 		}
 		switch {
 		case e.Stat != nil:
@@ -74,7 +74,7 @@ func TestRun_MoMoReport(t *testing.T) {
 			t.Errorf("no stat %s", metric)
 		}
 	}
-	if n := g.count(broker.Dead); n > 0 {
+	if n := g.Count(broker.Dead); n > 0 {
 		t.Errorf("%d dead letters", n)
 	}
 }

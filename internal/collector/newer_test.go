@@ -1,11 +1,10 @@
 package collector_test
 
 import (
-	"context"
 	"testing"
-	"time"
 
 	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/broker/brokertest"
 	"github.com/tramhq/tram/internal/collector"
 	"github.com/tramhq/tram/internal/ledger"
 )
@@ -24,18 +23,18 @@ func TestRun_ResultOfANewerVersion(t *testing.T) {
 	g.each = append(g.each, nil)
 	g.storeSends(100, 20)
 	g.run(g.config())
-	g.eventually(10*time.Second, "all but the newer one are acknowledged", func(ctx context.Context) bool {
-		cons, err := g.JS.Consumer(ctx, broker.Results, collector.Durable)
+	brokertest.Eventually(t, "all but the newer one are acknowledged", func() bool {
+		cons, err := g.JS.Consumer(t.Context(), broker.Results, collector.Durable)
 		if err != nil {
 			return false
 		}
 		i := cons.CachedInfo()
 		return i.NumPending == 0 && i.NumAckPending == 1 && i.AckFloor.Stream == 0
 	})
-	if n := len(g.read(broker.Events)); n != 20 {
+	if n := len(g.All(broker.Events)); n != 20 {
 		t.Errorf("%d deliveries, want those of the 20 others", n)
 	}
-	if n := len(g.read(broker.Dead)); n != 0 {
+	if n := len(g.All(broker.Dead)); n != 0 {
 		t.Errorf("%d dead letters", n)
 	}
 }

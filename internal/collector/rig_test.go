@@ -57,9 +57,7 @@ func (g *rig) storeRaw(provider, acct string, data []byte, id string) {
 	m := nats.NewMsg(broker.ResultSubject(broker.Partition(provider, acct, broker.DefaultPartitions), provider, acct))
 	m.Data = data
 	m.Header.Set(jetstream.MsgIDHeader, id)
-	if _, err := g.JS.PublishMsg(g.t.Context(), m); err != nil {
-		g.t.Fatal(err)
-	}
+	g.Publish(m)
 }
 
 // storeSends stores the results of n sends that went well, from seq on.
@@ -117,31 +115,7 @@ func (g *rig) run(c collector.Config) (stop func()) {
 // collected waits until all results are acknowledged.
 func (g *rig) collected() {
 	g.t.Helper()
-	g.eventually(10*time.Second, "all results are acknowledged", func(ctx context.Context) bool {
-		last, err := g.JS.Stream(ctx, broker.Results)
-		if err != nil {
-			return false
-		}
-		cons, err := g.JS.Consumer(ctx, broker.Results, collector.Durable)
-		if err != nil {
-			return false
-		}
-		i := cons.CachedInfo()
-		return i.NumPending == 0 && i.NumAckPending == 0 && i.AckFloor.Stream == last.CachedInfo().State.LastSeq
-	})
-}
-
-func (g *rig) eventually(d time.Duration, what string, ok func(context.Context) bool) {
-	g.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	defer cancel()
-	for !ok(ctx) {
-		select {
-		case <-ctx.Done():
-			g.t.Fatalf("not within %s: %s", d, what)
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
+	g.AwaitAcknowledged(broker.Results, collector.Durable)
 }
 
 // check compares what EVENTS and DEAD have with what should be there: every
@@ -150,16 +124,16 @@ func (g *rig) check() {
 	g.t.Helper()
 	seen := make(map[string]bool)
 	for _, stream := range []string{broker.Events, broker.Dead} {
-		for _, m := range g.read(stream) {
-			id := m.Headers().Get(events.HeaderMsgID)
+		for _, m := range g.All(stream) {
+			id := m.Header.Get(events.HeaderMsgID)
 			want, ok := g.want[id]
 			switch {
 			case seen[id]:
-				g.t.Errorf("%s is there twice", m.Subject())
+				g.t.Errorf("%s is there twice", m.Subject)
 			case !ok:
-				g.t.Errorf("%s should not be there", m.Subject())
-			case !sameBytes(g.t, []*nats.Msg{want}, []*nats.Msg{{Subject: m.Subject(), Header: m.Headers(), Data: m.Data()}}):
-				g.t.Errorf("%s differs", m.Subject())
+				g.t.Errorf("%s should not be there", m.Subject)
+			case !sameBytes(g.t, []*nats.Msg{want}, []*nats.Msg{{Subject: m.Subject, Header: m.Header, Data: m.Data}}):
+				g.t.Errorf("%s differs", m.Subject)
 			}
 			seen[id] = true
 		}
@@ -169,37 +143,4 @@ func (g *rig) check() {
 			g.t.Errorf("%s is missing", m.Subject)
 		}
 	}
-}
-
-// read returns all messages of a stream.
-func (g *rig) read(stream string) []jetstream.Msg {
-	g.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	s, err := g.JS.Stream(ctx, stream)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	total := int(s.CachedInfo().State.Msgs)
-	if total == 0 {
-		return nil
-	}
-	cons, err := g.JS.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{})
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	it, err := cons.Messages()
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	defer it.Stop()
-	var all []jetstream.Msg
-	for range total {
-		m, err := it.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			g.t.Fatalf("read %s: got %d of %d: %v", stream, len(all), total, err)
-		}
-		all = append(all, m)
-	}
-	return all
 }
