@@ -113,17 +113,11 @@ func (s *shopfloor) upsert(_ context.Context, e *events.Event) error {
 
 func (s *shopfloor) eventually(what string, ok func(rows map[string]string) bool) {
 	s.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	brokertest.Eventually(s.t, what, func() bool {
 		s.mu.Lock()
-		good := ok(s.rows)
-		s.mu.Unlock()
-		if good {
-			return
-		}
-		if time.Now().After(deadline) {
-			s.t.Fatalf("not within 30 seconds: %s: %v", what, s.rows)
-		}
-	}
+		defer s.mu.Unlock()
+		return ok(s.rows)
+	})
 }
 
 // report stores the result of a report as a dispatcher does.
@@ -152,9 +146,7 @@ func (s *shopfloor) report() {
 	}
 	result := nats.NewMsg(broker.ResultSubject(broker.Partition("momo", "shop", broker.DefaultPartitions), "momo", "shop"))
 	result.Data = data
-	if _, err := s.JS.PublishMsg(s.t.Context(), result); err != nil {
-		s.t.Fatal(err)
-	}
+	s.Publish(result)
 }
 
 var block = regexp.MustCompile("(?ms)^```(sh|sh interrupted|sh elsewhere|go|js)\n(.*?)^```$")

@@ -91,7 +91,7 @@ func TestFeed_OrderAndPending(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	await(t, "no consumers", func() bool {
+	brokertest.Eventually(t, "no consumers", func() bool {
 		info, err := st.Info(t.Context())
 		return err == nil && info.State.Consumers == 0
 	})

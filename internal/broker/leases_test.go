@@ -145,7 +145,7 @@ func TestMember_ServerAway(t *testing.T) {
 	before := m.Deadline()
 	b.Stop()
 	b.Restart()
-	await(t, "a renewal after the restart", func() bool { return m.Deadline().After(before) })
+	brokertest.Eventually(t, "a renewal after the restart", func() bool { return m.Deadline().After(before) })
 	b.Stop()
 	err := <-done
 	if late := time.Since(m.Deadline()); !errors.Is(err, broker.ErrLeaseLost) || late < 0 || late > 200*time.Millisecond {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -30,11 +29,7 @@ func TestMoveOn_LeavesAServerThatDoesNot(t *testing.T) {
 	} {
 		nc := b.ConnectCutOff()
 		broker.MoveOn(nc, err)
-		for deadline := time.Now().Add(10 * time.Second); nc.ConnectedUrl() != b.URL; time.Sleep(5 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("stayed after %v", err)
-			}
-		}
+		brokertest.Eventually(t, fmt.Sprintf("it leaves after %v", err), func() bool { return nc.ConnectedUrl() == b.URL })
 	}
 }
 

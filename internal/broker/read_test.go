@@ -171,16 +171,6 @@ func TestReader_LastPerSubject(t *testing.T) {
 	}
 }
 
-// await polls until done, or fails the test.
-func await(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for end := time.Now().Add(15 * time.Second); !done(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited too long for: %s", what)
-		}
-	}
-}
-
 func hpub(subject, header, data string) string {
 	return fmt.Sprintf("HPUB %s %d %d\r\n%s%s\r\n", subject, len(header), len(header)+len(data), header, data)
 }
@@ -236,7 +226,7 @@ func TestReader_HostileHeaders(t *testing.T) {
 			raw(t, b, hpub(subject, header, "")+hpub(subject, header, ""))
 			publish(t, b, 1, subject)
 			raw(t, b, hpub(subject, header, ""))
-			await(t, "six messages stored", func() bool {
+			brokertest.Eventually(t, "six messages stored", func() bool {
 				m, err := read.Last(t.Context(), broker.Requests, "req.>")
 				return err == nil && m.Seq == 6
 			})
@@ -287,7 +277,7 @@ func TestReader_ForgedEndOfAnyLength(t *testing.T) {
 	}
 	raw(t, b, all.String())
 	read := broker.NewReader(b.JS)
-	await(t, "all messages stored", func() bool {
+	brokertest.Eventually(t, "all messages stored", func() bool {
 		m, err := read.Last(t.Context(), broker.Requests, "req.>")
 		return err == nil && m.Seq == to-from
 	})
@@ -306,9 +296,7 @@ func TestReader_KeepsHeaders(t *testing.T) {
 	m := nats.NewMsg("tram.send.momo.p1.normal")
 	m.Header = nats.Header{"ce-id": {"1"}, "Nats-Sequence": {"77"}, "x": {"a", "b"}}
 	want := fmt.Sprint(m.Header)
-	if _, err := b.JS.PublishMsg(t.Context(), m); err != nil {
-		t.Fatal(err)
-	}
+	b.Publish(m)
 	msgs, _, err := broker.NewReader(b.JS).NextBySubject(t.Context(), broker.Requests, "req.>", 0, 1)
 	if err != nil {
 		t.Fatal(err)

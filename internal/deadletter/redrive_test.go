@@ -142,9 +142,7 @@ func TestRedriveGoesOnAfterADeath(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.JS.PublishMsg(t.Context(), m); err != nil {
-			t.Fatal(err)
-		}
+		r.Publish(m)
 	}
 	untouched, begun, published := r.bury(send(1), nil), r.bury(send(2), nil), r.bury(send(3), nil)
 	j.UpTo = 3

@@ -55,9 +55,7 @@ func fill(t *testing.T, b *brokertest.Broker) {
 			t.Fatal(err)
 		}
 		for _, m := range []*nats.Msg{request, {Subject: broker.ResultSubject(1, "caresoft", "main"), Data: result}, delivery, intent} {
-			if _, err := b.JS.PublishMsg(t.Context(), m); err != nil {
-				t.Fatal(err)
-			}
+			b.Publish(m)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package history
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/broker/brokertest"
 	"github.com/tramhq/tram/internal/deadletter"
 	"github.com/tramhq/tram/internal/ledger"
 	"github.com/tramhq/tram/internal/renew"
@@ -22,7 +22,7 @@ import (
 func TestFind(t *testing.T) {
 	g := newRig(t)
 	one, two := send("one"), send("two")
-	seq, other := g.publish(one), g.publish(two)
+	seq, other := g.request(one), g.request(two)
 	g.intend(one, ledger.Intent{Seq: seq, Call: 1}, ledger.Intent{Seq: other, Call: 1})
 	if h := g.find(Query{ID: "one"}); whats(h) != "published intent" || !strings.HasPrefix(h.Standing, "call 1 is under way") {
 		t.Errorf("under way: got %q, %q", whats(h), h.Standing)
@@ -69,7 +69,7 @@ func TestFind(t *testing.T) {
 
 func TestFind_nothing(t *testing.T) {
 	g := newRig(t)
-	seq := g.publish(send("one"))
+	seq := g.request(send("one"))
 	for _, q := range []Query{
 		{ID: "two"}, {ID: "one", Source: "/other"}, {ID: "one", Provider: "momo"}, {ID: "one", Since: time.Now().Add(time.Minute)},
 		{ID: fmt.Sprintf("seq:%d", seq+1)},
@@ -97,7 +97,7 @@ func TestFind_farBack(t *testing.T) {
 	again := send("r-1")
 	again.Source = "/acme/other"
 	for _, r := range append(all, again) {
-		g.publish(r)
+		g.request(r)
 	}
 	for _, id := range []string{"r-0", "r-9", "r-39"} {
 		if h := g.find(Query{ID: id}); len(h.Entries) != 1 || h.Standing != "waits for its turn" {
@@ -116,17 +116,17 @@ func TestFind_farBack(t *testing.T) {
 func TestFind_planned(t *testing.T) {
 	g := newRig(t)
 	later, soon, gone := send("later"), send("soon"), send("gone")
-	g.plan(later, g.publish(later), time.Hour)
+	g.plan(later, g.request(later), time.Hour)
 	if h := g.find(Query{ID: "later"}); whats(h) != "published planned" || !strings.HasPrefix(h.Standing, "waits for its time until ") {
 		t.Errorf("later: got %q, %q", whats(h), h.Standing)
 	}
 
-	seq := g.publish(soon)
+	seq := g.request(soon)
 	g.result(soon, &ledger.Result{Seq: seq, Step: 1, State: events.StateDeferred, Planned: true, AtMS: 1}, false)
 	g.plan(soon, seq, 500*time.Millisecond)
 	var back uint64
-	g.until("it comes back", func(ctx context.Context) bool {
-		last, err := g.r.read.Last(ctx, broker.Requests, "req.>")
+	brokertest.Eventually(t, "it comes back", func() bool {
+		last, err := g.r.read.Last(t.Context(), broker.Requests, "req.>")
 		if err == nil && last.Seq > seq {
 			back = last.Seq
 		}
@@ -149,7 +149,7 @@ func TestFind_planned(t *testing.T) {
 func TestFind_unknown(t *testing.T) {
 	g := newRig(t)
 	r := send("doubtful")
-	seq := g.publish(r)
+	seq := g.request(r)
 	g.intend(r, ledger.Intent{Seq: seq, Call: 1})
 	g.result(r, &ledger.Result{
 		Seq: seq, Call: 1, Attempt: 1, Step: 1, State: events.StateUnknown, Dead: ledger.DeadUnknown, AtMS: 1,
@@ -185,13 +185,13 @@ func sameWhats(h *History, want string) bool {
 func TestFind_again(t *testing.T) {
 	g := newRig(t)
 	r := send("first")
-	seq := g.publish(r)
+	seq := g.request(r)
 	g.result(r, &ledger.Result{Seq: seq, Call: 1, Attempt: 1, Step: 1, Answer: called(400), State: events.StateFailed, AtMS: 1}, true)
 	m, err := renew.Request(r, "second", events.Bulk, time.Now(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := g.store(m)
+	next := g.Publish(m)
 	h := g.find(Query{ID: "first"})
 	if e := h.Entries[len(h.Entries)-1]; e.What != Redriven || e.RequestID != "second" || e.Seq != next {
 		t.Errorf("first: got %+v", e)
@@ -206,13 +206,13 @@ func TestFind_again(t *testing.T) {
 func TestFind_cancelled(t *testing.T) {
 	g := newRig(t)
 	r := send("unwanted")
-	seq := g.publish(r)
+	seq := g.request(r)
 	cancel := &events.Request{
 		Meta: events.Meta{ID: "c-1", Source: source}, Kind: events.KindCancel, Provider: r.Provider, Account: r.Account, Class: events.Urgent,
 		Cancel: &events.Cancel{ID: r.ID},
 	}
-	g.publish(cancel)
-	g.store(&nats.Msg{Subject: broker.VoidSubject(partition(r), r.Provider, r.Account, broker.RequestName(r.Source, r.ID)), Header: nats.Header{}})
+	g.request(cancel)
+	g.Publish(&nats.Msg{Subject: broker.VoidSubject(partition(r), r.Provider, r.Account, broker.RequestName(r.Source, r.ID)), Header: nats.Header{}})
 	g.intend(r, ledger.Intent{Seq: seq, Void: true})
 	g.result(r, &ledger.Result{Seq: seq, Step: 1, State: events.StateCancelled, AtMS: 1}, true)
 	if h := g.find(Query{ID: "unwanted"}); whats(h) != "published cancel taken_back intent result event" || h.Entries[1].RequestID != "c-1" {
@@ -233,8 +233,8 @@ func TestFind_report(t *testing.T) {
 		}
 	}
 	mine, others := report("mine"), report("others")
-	seq := g.publish(mine)
-	g.publish(others)
+	seq := g.request(mine)
+	g.request(others)
 	g.result(mine, &ledger.Result{Seq: seq, Call: 1, Attempt: 1, Step: 1, Answer: called(200), Stats: 2, AtMS: 1}, false)
 	for i, r := range []*events.Request{mine, others, mine} {
 		value := "1"
@@ -245,7 +245,7 @@ func TestFind_report(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g.store(m)
+		g.Publish(m)
 	}
 	h := g.find(Query{ID: "mine"})
 	i := slices.IndexFunc(h.Entries, func(e Entry) bool { return e.What == Told })
@@ -279,7 +279,7 @@ func TestFind_leftovers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.store(&nats.Msg{Subject: broker.DeadSubject("refused", r.Provider, r.Account), Data: data})
+	g.Publish(&nats.Msg{Subject: broker.DeadSubject("refused", r.Provider, r.Account), Data: data})
 	if h := g.find(Query{ID: "of-letters"}); whats(h) != "published call dead_letter" || h.Standing != "ended as failed" {
 		t.Errorf("got %q, %q", whats(h), h.Standing)
 	}

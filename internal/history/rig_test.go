@@ -1,7 +1,6 @@
 package history
 
 import (
-	"context"
 	"strconv"
 	"strings"
 	"testing"
@@ -53,23 +52,14 @@ func send(id string) *events.Request {
 	}
 }
 
-func (g *rig) store(m *nats.Msg) uint64 {
-	g.t.Helper()
-	ack, err := g.JS.PublishMsg(g.t.Context(), m)
-	if err != nil {
-		g.t.Fatalf("%s: %v", m.Subject, err)
-	}
-	return ack.Sequence
-}
-
-// publish returns the place of r in REQUESTS.
-func (g *rig) publish(r *events.Request) uint64 {
+// request returns the place of r in REQUESTS, where it is published.
+func (g *rig) request(r *events.Request) uint64 {
 	g.t.Helper()
 	m, err := events.EncodeRequest(r)
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	return g.store(m)
+	return g.Publish(m)
 }
 
 func partition(r *events.Request) int {
@@ -82,7 +72,7 @@ func (g *rig) intend(r *events.Request, calls ...ledger.Intent) {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	g.store(&nats.Msg{Subject: broker.IntentSubject(partition(r)), Data: data})
+	g.Publish(&nats.Msg{Subject: broker.IntentSubject(partition(r)), Data: data})
 }
 
 // result stores a result of r as a dispatcher does, and unless it is not to be told
@@ -105,7 +95,7 @@ func (g *rig) result(r *events.Request, res *ledger.Result, told bool) uint64 {
 	if res.Resolved {
 		id = strconv.FormatUint(res.Seq, 10) + "/resolved"
 	}
-	seq := g.store(&nats.Msg{
+	seq := g.Publish(&nats.Msg{
 		Subject: broker.ResultSubject(partition(r), r.Provider, r.Account), Data: data, Header: nats.Header{jetstream.MsgIDHeader: {id}},
 	})
 	if !told {
@@ -116,7 +106,7 @@ func (g *rig) result(r *events.Request, res *ledger.Result, told bool) uint64 {
 		g.t.Fatal(err)
 	}
 	for _, m := range all {
-		g.store(m)
+		g.Publish(m)
 	}
 	return seq
 }
@@ -136,7 +126,7 @@ func (g *rig) plan(r *events.Request, seq uint64, in time.Duration) {
 	m.Header.Set(jetstream.ScheduleHeader, "@at "+time.Now().Add(in).UTC().Format(time.RFC3339Nano))
 	m.Header.Set(jetstream.ScheduleTargetHeader, stored.Due(name, seq))
 	m.Header.Set(jetstream.MsgTTLHeader, "never")
-	g.store(m)
+	g.Publish(m)
 }
 
 func called(status int) *channels.Answer {
@@ -160,14 +150,4 @@ func whats(h *History) string {
 		all = append(all, string(e.What))
 	}
 	return strings.Join(all, " ")
-}
-
-// until calls look until it reports true.
-func (g *rig) until(what string, look func(context.Context) bool) {
-	g.t.Helper()
-	for end := time.Now().Add(20 * time.Second); !look(g.t.Context()); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			g.t.Fatalf("%s: never", what)
-		}
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/broker/brokertest"
 	"github.com/tramhq/tram/pkg/events"
 )
 
@@ -17,7 +18,7 @@ func TestDiff_ofTheSameIsEmpty(t *testing.T) {
 	}
 	r.store(600)
 	r.collect(right)
-	before := r.count(broker.Events)
+	before := r.Count(broker.Events)
 	if c := r.diff(right, Selection{}); !c.Empty() || c.Results != 660 || c.Made != 780 || c.Same != 780 {
 		t.Errorf("got %+v", c)
 	}
@@ -28,7 +29,7 @@ func TestDiff_ofTheSameIsEmpty(t *testing.T) {
 	if c := r.diff(right, Selection{}); !c.Empty() || c.Results != 660 {
 		t.Errorf("with results that wait: %+v", c)
 	}
-	if r.count(broker.Events) != before {
+	if r.Count(broker.Events) != before {
 		t.Error("events were published")
 	}
 }
@@ -88,7 +89,7 @@ func TestDiff_leavesOutWhatHasGrownTooOld(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.eventually("the clock goes on", func() bool { return time.Since(s.CachedInfo().State.LastTime) > 10*time.Millisecond })
+	brokertest.Eventually(t, "the clock goes on", func() bool { return time.Since(s.CachedInfo().State.LastTime) > 10*time.Millisecond })
 	r.store(5)
 	r.collect(right)
 	if err := s.Purge(t.Context()); err != nil {
@@ -102,7 +103,7 @@ func TestDiff_leavesOutWhatHasGrownTooOld(t *testing.T) {
 func TestSelection_Between(t *testing.T) {
 	r := newRig(t)
 	r.store(5)
-	all := r.read(broker.Results)
+	all := r.All(broker.Results)
 	read := broker.NewReader(r.JS)
 	for _, test := range []struct {
 		since, until time.Time

@@ -50,7 +50,7 @@ func TestResend(t *testing.T) {
 			t.Errorf("%d are refused: %s", n, why)
 		}
 	}
-	if n := r.count(broker.Requests); n != 0 {
+	if n := r.Count(broker.Requests); n != 0 {
 		t.Errorf("the plan published %d", n)
 	}
 
@@ -65,7 +65,7 @@ func TestResend(t *testing.T) {
 		t.Errorf("record %+v", j)
 	}
 	ids := map[string]bool{}
-	for _, m := range r.read(broker.Requests) {
+	for _, m := range r.All(broker.Requests) {
 		stored, err := broker.ParseStored(m.Subject)
 		if err != nil {
 			t.Fatal(err)
@@ -89,7 +89,7 @@ func TestResend(t *testing.T) {
 	if err := r.jobs.Run(t.Context(), &early, resender, func(*Job) {}); err != nil {
 		t.Fatal(err)
 	}
-	if n := r.count(broker.Requests); n != 11 {
+	if n := r.Count(broker.Requests); n != 11 {
 		t.Errorf("%d requests after it went on, want 11", n)
 	}
 	if err := r.jobs.Run(t.Context(), j, makerOf(right), func(*Job) {}); !errors.Is(err, ErrOtherWork) {

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/broker/brokertest"
@@ -134,40 +133,11 @@ func (r *rig) collect(p shop) {
 	ctx, cancel := context.WithCancel(r.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- c.Run(ctx) }()
-	r.eventually("all results are collected", func() bool {
-		s, err := r.JS.Stream(ctx, broker.Results)
-		if err != nil {
-			return false
-		}
-		cons, err := s.Consumer(ctx, collector.Durable)
-		return err == nil && cons.CachedInfo().AckFloor.Stream == s.CachedInfo().State.LastSeq
-	})
+	r.AwaitAcknowledged(broker.Results, collector.Durable)
 	cancel()
 	if err := <-ended; err != nil {
 		r.Fatal(err)
 	}
-}
-
-func (r *rig) eventually(what string, ok func() bool) {
-	r.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			r.Fatalf("not within 30 seconds: %s", what)
-		}
-	}
-}
-
-// read returns all messages of a stream.
-func (r *rig) read(stream string) (all []*broker.Stored) {
-	r.Helper()
-	err := broker.NewReader(r.JS).Scan(r.Context(), stream, broker.Window{}, func(m *broker.Stored) error {
-		all = append(all, m)
-		return nil
-	})
-	if err != nil {
-		r.Fatal(err)
-	}
-	return all
 }
 
 func (r *rig) job(change func(*Job)) *Job {
@@ -211,17 +181,4 @@ func content(prefix string, all []*broker.Stored) map[string]string {
 		by[m.Header.Get(events.HeaderID)] += fmt.Sprint(m.Subject[len(prefix):], h, m.Data) // two of one id are longer than one
 	}
 	return by
-}
-
-func (r *rig) count(stream string) uint64 {
-	r.Helper()
-	s, err := r.JS.Stream(r.Context(), stream)
-	if err != nil {
-		r.Fatal(err)
-	}
-	info, err := s.Info(r.Context(), jetstream.WithSubjectFilter(">"))
-	if err != nil {
-		r.Fatal(err)
-	}
-	return info.State.Msgs
 }

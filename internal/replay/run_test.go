@@ -18,7 +18,7 @@ func TestRun_rebuildsIntoAStreamOfItsOwn(t *testing.T) {
 	r.store(600)
 	r.collect(right)
 	r.run(r.job(nil), right)
-	want, got := content("tram.", r.read(broker.Events)), content("tram.replay.j.", r.read("TRAM_REPLAY_j"))
+	want, got := content("tram.", r.All(broker.Events)), content("tram.replay.j.", r.All("TRAM_REPLAY_j"))
 	if len(want) != 600+3*60 || !maps.Equal(got, want) {
 		t.Errorf("made %d events anew, want the same as the %d that are stored", len(got), len(want))
 	}
@@ -47,11 +47,11 @@ func TestRun_live(t *testing.T) {
 	r := newRig(t)
 	r.store(20)
 	r.collect(wrong)
-	before := r.read(broker.Events)
+	before := r.All(broker.Events)
 	r.run(r.job(func(j *Job) {
 		j.Keep, j.Target, j.Kinds, j.Account = 0, broker.Events, []events.Kind{events.KindStat}, "a"
 	}), right)
-	again := r.read(broker.Events)[len(before):]
+	again := r.All(broker.Events)[len(before):]
 	if len(again) != 4 { // two reports of two stats, both of account a
 		t.Fatalf("%d events were published, want 4", len(again))
 	}
@@ -99,7 +99,7 @@ func TestRun_goesOnAfterACrash(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Fatalf("got %v", err)
 		}
-		some := r.count(j.Target)
+		some := r.Count(j.Target)
 		if some == 0 || some >= 1560 {
 			t.Fatalf("%d events when it died, want some", some)
 		}
@@ -121,7 +121,7 @@ func TestRun_goesOnAfterACrash(t *testing.T) {
 		}
 		r.run(next, right)
 		ids := map[string]int{}
-		for _, m := range r.read(j.Target) {
+		for _, m := range r.All(j.Target) {
 			ids[m.Header.Get(events.HeaderID)]++
 		}
 		delete(ids, "other")
@@ -143,9 +143,7 @@ func (r *rig) publishOther() {
 	if err != nil {
 		r.Fatal(err)
 	}
-	if _, err := r.JS.PublishMsg(r.Context(), m); err != nil {
-		r.Fatal(err)
-	}
+	r.Publish(m)
 }
 
 func TestRun_ofTwoTheLaterOneGoesOn(t *testing.T) {
@@ -172,7 +170,7 @@ func TestRun_ofTwoTheLaterOneGoesOn(t *testing.T) {
 	if err := <-ended; !errors.Is(err, ErrTaken) {
 		t.Errorf("the first one ends with %v", err)
 	}
-	if n := len(content("tram.replay.j.", r.read("TRAM_REPLAY_j"))); n != 1560 {
+	if n := len(content("tram.replay.j.", r.All("TRAM_REPLAY_j"))); n != 1560 {
 		t.Errorf("%d events, want 1560", n)
 	}
 }
@@ -186,7 +184,7 @@ func TestRun_refusesWhatItCannotReadAsItWas(t *testing.T) {
 	if !errors.Is(err, ErrUnconfigured) || !strings.Contains(err.Error(), "shop/a") {
 		t.Fatalf("got %v", err)
 	}
-	if n := r.count(j.Target); n > 0 {
+	if n := r.Count(j.Target); n > 0 {
 		t.Errorf("%d events were published", n)
 	}
 	j.Unconfigured = true

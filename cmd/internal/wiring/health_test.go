@@ -3,12 +3,14 @@ package wiring
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -29,6 +31,7 @@ type running struct {
 	code chan int
 }
 
+// A lockedBuffer is what a process has said so far.
 type lockedBuffer struct {
 	mu  sync.Mutex
 	all strings.Builder
@@ -44,6 +47,19 @@ func (b *lockedBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.all.String()
+}
+
+// await waits until the process has said all of words in one line.
+func (b *lockedBuffer) await(t *testing.T, words ...string) {
+	t.Helper()
+	brokertest.Eventually(t, fmt.Sprintf("it says %q", words), func() bool {
+		for line := range strings.Lines(b.String()) {
+			if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 var served = regexp.MustCompile(`health and metrics are served" url=(\S+)`)
@@ -67,7 +83,7 @@ func launch(t *testing.T, name, server string, run Run) *running {
 			t.Log(r.log.String())
 		}
 	})
-	r.eventually("it listens", func() bool {
+	brokertest.Eventually(t, "it listens", func() bool {
 		m := served.FindStringSubmatch(r.log.String())
 		if m != nil {
 			r.url = m[1]
@@ -75,15 +91,6 @@ func launch(t *testing.T, name, server string, run Run) *running {
 		return m != nil
 	})
 	return r
-}
-
-func (r *running) eventually(what string, ok func() bool) {
-	r.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			r.t.Fatalf("not within 30 s: %s\n%s", what, r.log.String())
-		}
-	}
 }
 
 // get returns the status of a path, and what it says of readiness.
@@ -101,7 +108,7 @@ func (r *running) get(path string) (code int, said ops.Readiness) {
 func (r *running) becomes(code int) ops.Readiness {
 	r.t.Helper()
 	var last ops.Readiness
-	r.eventually(http.StatusText(code), func() bool {
+	brokertest.Eventually(r.t, http.StatusText(code), func() bool {
 		got, said := r.get("/readyz")
 		last = said
 		return got == code
@@ -152,7 +159,7 @@ func TestReadinessAtTheStartAndAtTheEnd(t *testing.T) {
 		<-release
 		return nil
 	})
-	r.eventually("it has looked", func() bool {
+	brokertest.Eventually(t, "it has looked", func() bool {
 		_, said := r.get("/readyz")
 		return said.Parts["broker"] == errNotConnected.Error()
 	})

@@ -1,15 +1,12 @@
 package wiring
 
 import (
-	"bytes"
 	"context"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/tramhq/tram/internal/broker/brokertest"
 )
@@ -54,40 +51,6 @@ func TestLimitsThatCannotBeMeantAreRefusedAtTheStart(t *testing.T) {
 	}
 }
 
-// A said is what a process has said so far.
-type said struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *said) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-// await waits until the process has said all of words in one line.
-func (s *said) await(t *testing.T, words ...string) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; <-time.After(10 * time.Millisecond) {
-		s.mu.Lock()
-		text := s.b.String()
-		s.mu.Unlock()
-	lines:
-		for line := range strings.Lines(text) {
-			for _, w := range words {
-				if !strings.Contains(line, w) {
-					continue lines
-				}
-			}
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("not said: %q, but\n%s", words, text)
-		}
-	}
-}
-
 // A reload with such limits changes nothing and says so, and the next good one
 // is taken.
 func TestLimitsThatCannotBeMeantChangeNothingAtAReload(t *testing.T) {
@@ -100,7 +63,12 @@ func TestLimitsThatCannotBeMeantChangeNothingAtAReload(t *testing.T) {
 		}
 	}
 	write("    limits: {per_second: 5}")
-	var out said
+	var out lockedBuffer
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(out.String())
+		}
+	})
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	done := make(chan int, 1)

@@ -83,22 +83,13 @@ func startWorker(t *testing.T, name, config, natsURL string) *worker {
 		}
 	})
 	listens := regexp.MustCompile(`health and metrics are served","url":"([^"]+)"`)
-	w.eventually("it listens", func() bool {
+	brokertest.Eventually(t, "it listens", func() bool {
 		if m := listens.FindStringSubmatch(w.log.String()); m != nil {
 			w.ops = m[1]
 		}
 		return w.ops != ""
 	})
 	return w
-}
-
-func (w *worker) eventually(what string, ok func() bool) {
-	w.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			w.t.Fatalf("not within 30 s: %s\n%s", what, w.log.String())
-		}
-	}
 }
 
 // metrics adds what the process has counted to counted, by process and series,
@@ -168,7 +159,7 @@ func TestOneSendFollowed(t *testing.T) {
 	}
 	dispatcher, collector := startWorker(t, "dispatcher", config, b.URL), startWorker(t, "collector", config, b.URL)
 	before, after := map[string]string{}, map[string]string{}
-	dispatcher.eventually("both count", func() bool {
+	brokertest.Eventually(t, "both count", func() bool {
 		dispatcher.metrics(before)
 		collector.metrics(before)
 		return before["collector\ttram_collector_results_total"] != "" &&
@@ -204,9 +195,9 @@ func TestOneSendFollowed(t *testing.T) {
 	}
 
 	const spans = 1 + 2*(3+2+1)
-	dispatcher.eventually("the spans come", func() bool { return len(receiver.Spans()) >= spans })
+	brokertest.Eventually(t, "the spans come", func() bool { return len(receiver.Spans()) >= spans })
 	var examples []string
-	dispatcher.eventually("all spans are counted", func() bool {
+	brokertest.Eventually(t, "all spans are counted", func() bool {
 		examples = append(dispatcher.metrics(after), collector.metrics(after)...)
 		const exported = `tram_telemetry_spans_total{end="exported"}`
 		return after["dispatcher\t"+exported] == "6.0" && after["collector\t"+exported] == "4.0"
@@ -227,7 +218,7 @@ func TestOneSendFollowed(t *testing.T) {
 		}
 	}
 	// What a replay makes of the results is the same, traces and all.
-	dispatcher.eventually("both results are collected", func() bool {
+	brokertest.Eventually(t, "both results are collected", func() bool {
 		again := &replay.Diff{JS: b.JS, Maker: replay.NewMaker(Providers(), nil)}
 		found, err := again.Run(t.Context())
 		return err == nil && found.Empty() && found.Made == 2 && found.Same == 2
