@@ -48,26 +48,22 @@ func LoadAccounts(path string, environ []string, providers []channels.Provider) 
 	if err != nil {
 		return nil, err
 	}
-	env := newEnvironment(environ)
-	c, lines, err := decode(path, data, env)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.complete(path, lines, env, providers, false); err != nil {
-		return nil, err
-	}
-	return c, nil
+	return load(path, data, environ, providers, false)
 }
 
 // Parse is Load for a file that has been read already; name is what its faults
 // are told under.
 func Parse(name string, data []byte, environ []string, providers []channels.Provider) (*Config, error) {
+	return load(name, data, environ, providers, true)
+}
+
+func load(name string, data []byte, environ []string, providers []channels.Provider, secrets bool) (*Config, error) {
 	env := newEnvironment(environ)
 	c, lines, err := decode(name, data, env)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.complete(name, lines, env, providers, true); err != nil {
+	if err := c.complete(name, lines, env, providers, secrets); err != nil {
 		return nil, err
 	}
 	return c, nil
