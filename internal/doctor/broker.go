@@ -17,7 +17,7 @@ import (
 
 // Broker looks at the connection, and at what room there is in the account.
 func Broker(ctx context.Context, nc *nats.Conn) []Finding {
-	f := Findings{check: CheckBroker}
+	f := findings{check: CheckBroker}
 	server := nc.ConnectedServerName()
 	if max := nc.MaxPayload(); max < broker.MinPayload {
 		f.add(Fail, server, "set max_payload in the servers' configuration; deployments/nats has one", "max_payload is %d bytes, want at least %d", max, broker.MinPayload)
@@ -47,7 +47,7 @@ func loopback(server string) bool {
 
 // room tells how much of the account's storage is used, if it has a limit.
 func room(ctx context.Context, nc *nats.Conn) []Finding {
-	f := Findings{check: CheckBroker}
+	f := findings{check: CheckBroker}
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	js, err := jetstream.New(nc)
@@ -62,7 +62,7 @@ func room(ctx context.Context, nc *nats.Conn) []Finding {
 	return f.room(float64(info.Store), float64(info.Limits.MaxStore))
 }
 
-func (f *Findings) room(used, limit float64) []Finding {
+func (f *findings) room(used, limit float64) []Finding {
 	if limit <= 0 {
 		return f.done("%s are stored, without a limit for the account: watch the disks of the servers", bytes(used))
 	}
@@ -74,7 +74,7 @@ func (f *Findings) room(used, limit float64) []Finding {
 
 // Permissions tells whether the user of nc may do what a role needs.
 func Permissions(ctx context.Context, nc *nats.Conn, role perm.Role) []Finding {
-	f := Findings{check: CheckPermissions}
+	f := findings{check: CheckPermissions}
 	err := perm.Check(ctx, nc, role)
 	if e, ok := errors.AsType[*perm.MissingError](err); ok {
 		for _, missing := range e.Missing {
@@ -97,7 +97,7 @@ const maxSkew = time.Second
 // Clocks compares this machine's clock with the broker's, and with those of the
 // dispatchers, of which ahead says by how much this machine's is ahead.
 func Clocks(ctx context.Context, js jetstream.JetStream, ahead map[string]time.Duration) []Finding {
-	f := Findings{check: CheckClocks}
+	f := findings{check: CheckClocks}
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	begun := time.Now()
@@ -115,7 +115,7 @@ func Clocks(ctx context.Context, js jetstream.JetStream, ahead map[string]time.D
 	return f.done("the clocks of the broker and of %s agree with this machine's to a second", count(len(ahead), "dispatcher"))
 }
 
-func (f *Findings) clock(whose string, ahead time.Duration) {
+func (f *findings) clock(whose string, ahead time.Duration) {
 	const do = "let time be kept by NTP: not_before_ms, expires_at_ms and quiet hours are times of the day"
 	if ahead.Abs() <= maxSkew {
 		return

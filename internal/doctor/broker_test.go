@@ -56,10 +56,10 @@ func TestBroker(t *testing.T) {
 
 func TestRoom(t *testing.T) {
 	for used, want := range map[float64]Grade{0: OK, 0.5: OK, 0.8: Warn, 0.96: Fail, 1: Fail} {
-		f := Findings{check: CheckBroker}
+		f := findings{check: CheckBroker}
 		check(t, f.room(used*(1<<30), 1<<30), want, "of 1 GiB that the account may store")
 	}
-	f := Findings{check: CheckBroker}
+	f := findings{check: CheckBroker}
 	check(t, f.room(1536, -1), OK, "1.5 KiB are stored, without a limit")
 }
 
@@ -112,7 +112,7 @@ func TestStream(t *testing.T) {
 		"the replica on n2 is offline":        {info(0, 0, &jetstream.ClusterInfo{Leader: "n1", Replicas: []*jetstream.PeerInfo{{Name: "n2", Offline: true}}}), Warn},
 		"the replica on n2 is 7 messages beh": {info(0, 0, &jetstream.ClusterInfo{Leader: "n1", Replicas: []*jetstream.PeerInfo{{Name: "n2", Lag: 7}}}), Warn},
 	} {
-		f := Findings{check: CheckStreams}
+		f := findings{check: CheckStreams}
 		f.stream(test.info)
 		check(t, f.done("fine"), test.grade, says)
 	}
@@ -126,7 +126,7 @@ func TestConsumers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check(t, Consumers(t.Context(), b.JS), OK, "so do 0 services")
+	check(t, Consumers(t.Context(), b.JS), OK, "services that read events: 0")
 	for _, subject := range []string{broker.ResultSubject(1, "momo", "shop"), "tram.delivery.momo.shop.failed"} {
 		if _, err := b.JS.Publish(t.Context(), subject, nil); err != nil {
 			t.Fatal(err)
@@ -135,11 +135,11 @@ func TestConsumers(t *testing.T) {
 	if _, err := b.JS.CreateConsumer(t.Context(), broker.Events, jetstream.ConsumerConfig{Durable: "shop", AckPolicy: jetstream.AckExplicitPolicy}); err != nil {
 		t.Fatal(err)
 	}
-	check(t, Consumers(t.Context(), b.JS), Fail, "1 results wait, and no collector reads them")
+	check(t, Consumers(t.Context(), b.JS), Fail, "results wait that no collector reads: 1")
 	if batch, err := cons.Fetch(1); err != nil || (<-batch.Messages()).DoubleAck(t.Context()) != nil {
 		t.Fatal(err)
 	}
-	check(t, Consumers(t.Context(), b.JS), OK, "so do 1 service")
+	check(t, Consumers(t.Context(), b.JS), OK, "services that read events: 1")
 }
 
 func TestBehind(t *testing.T) {
@@ -152,7 +152,7 @@ func TestBehind(t *testing.T) {
 		{10, time.Hour, OK, "fine"}, {10, 65 * time.Hour, Warn, "is 65h0m0s old"}, {10, 71 * time.Hour, Fail, "events are kept for 72h0m0s"},
 		{20_000, time.Minute, Warn, "20000 events wait"},
 	} {
-		f := Findings{check: CheckConsumers}
+		f := findings{check: CheckConsumers}
 		f.behind("shop", test.waiting, test.age, 72*time.Hour)
 		check(t, f.done("fine"), test.grade, test.says)
 	}

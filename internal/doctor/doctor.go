@@ -42,18 +42,18 @@ const (
 	CheckHosts       = "hosts"
 )
 
-// Findings gathers those of one check.
-type Findings struct {
+// findings gathers those of one check.
+type findings struct {
 	check string
 	all   []Finding
 }
 
-func (f *Findings) add(grade Grade, about, do, format string, args ...any) {
+func (f *findings) add(grade Grade, about, do, format string, args ...any) {
 	f.all = append(f.all, Finding{Check: f.check, About: about, Grade: grade, Text: fmt.Sprintf(format, args...), Do: do})
 }
 
 // done returns the findings, or one that all is well if there is nothing else.
-func (f *Findings) done(format string, args ...any) []Finding {
+func (f *findings) done(format string, args ...any) []Finding {
 	if len(f.all) == 0 {
 		f.add(OK, "", "", format, args...)
 	}

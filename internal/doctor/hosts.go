@@ -25,7 +25,7 @@ const hostsAtOnce = 8
 // Hosts looks whether the hosts of all providers resolve to addresses that may be
 // called, take connections, and prove who they are. It calls no API.
 func Hosts(ctx context.Context, c *config.Config) []Finding {
-	f := Findings{check: CheckHosts}
+	f := findings{check: CheckHosts}
 	if c.HTTP.Proxy != "" {
 		f.add(OK, "", "", "not looked at: calls go through the proxy of http.proxy")
 		return f.all

@@ -1,9 +1,9 @@
 package doctor
 
 import (
-	"cmp"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,8 +15,7 @@ import (
 // Config tells whether a configuration could be read: c from file, which is "" for
 // the environment alone, or err.
 func Config(file string, c *config.Config, err error) []Finding {
-	f := Findings{check: CheckConfig}
-	where := cmp.Or(file, "the environment")
+	f := findings{check: CheckConfig}
 	if bad, ok := errors.AsType[*config.Error](err); ok {
 		for _, fault := range bad.Faults {
 			f.add(Fail, file, "correct it: README.md has every setting", "%s", fault)
@@ -29,7 +28,7 @@ func Config(file string, c *config.Config, err error) []Finding {
 	case file == "":
 		f.add(Warn, "", "give the file that the dispatchers have with --config, to look at the accounts and the streams, too", "only the environment was read, which names no accounts")
 	default:
-		f.add(OK, file, "", "%s is valid: %d accounts, %d groups", where, len(c.Accounts), len(c.Groups))
+		f.add(OK, file, "", "%s is valid: %d accounts, %d groups", file, len(c.Accounts), len(c.Groups))
 	}
 	return f.all
 }
@@ -38,7 +37,7 @@ func Config(file string, c *config.Config, err error) []Finding {
 // they can be read and have something in them, and whether others can read what is
 // secret.
 func Files(c *config.Config, environ []string) []Finding {
-	f := Findings{check: CheckFiles}
+	f := findings{check: CheckFiles}
 	public := map[string]string{"nats.ca": c.NATS.CA, "nats.cert": c.NATS.Cert}
 	secret := map[string]string{"nats.creds": c.NATS.Creds, "nats.nkey": c.NATS.NKey, "nats.key": c.NATS.Key}
 	for _, entry := range environ {
@@ -50,14 +49,14 @@ func Files(c *config.Config, environ []string) []Finding {
 	}
 	n := 0
 	for _, files := range []map[string]string{public, secret} {
-		for _, setting := range sorted(files) {
+		for _, setting := range slices.Sorted(maps.Keys(files)) {
 			if files[setting] != "" {
 				n++
 				f.file(setting, files[setting])
 			}
 		}
 	}
-	for _, setting := range sorted(secret) {
+	for _, setting := range slices.Sorted(maps.Keys(secret)) {
 		info, err := os.Stat(secret[setting])
 		if err == nil && info.Mode().Perm()&0o004 != 0 {
 			f.add(Warn, filepath.Base(secret[setting]), "chmod o-r it, or mount it with mode 0440", "everybody on this machine can read the file of %s", setting)
@@ -66,7 +65,7 @@ func Files(c *config.Config, environ []string) []Finding {
 	return f.done("%s can be read", count(n, "file"))
 }
 
-func (f *Findings) file(setting, name string) {
+func (f *findings) file(setting, name string) {
 	data, err := os.ReadFile(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -76,13 +75,4 @@ func (f *Findings) file(setting, name string) {
 	case strings.TrimSpace(string(data)) == "":
 		f.add(Fail, filepath.Base(name), "put the credential into it", "the file of %s is empty", setting)
 	}
-}
-
-func sorted(m map[string]string) []string {
-	var keys []string
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

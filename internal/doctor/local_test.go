@@ -91,7 +91,7 @@ func TestDead(t *testing.T) {
 
 func TestClock(t *testing.T) {
 	for ahead, want := range map[time.Duration]Grade{0: OK, time.Second: OK, -5 * time.Second: Warn, 2 * time.Second: Warn, time.Minute: Fail, -time.Hour: Fail} {
-		f := Findings{check: CheckClocks}
+		f := findings{check: CheckClocks}
 		f.clock("dispatcher d1", ahead)
 		if all := f.done("fine"); all[0].Grade != want || want != OK && strings.Contains(all[0].Text, "ahead") != (ahead < 0) {
 			t.Errorf("%v: got %+v, want %s", ahead, all, want)

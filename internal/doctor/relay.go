@@ -13,7 +13,7 @@ import (
 // Owners looks whether each partition has a dispatcher that answers. Silent are
 // members that do not, unowned is how many partitions nobody has.
 func Owners(dispatchers []ledger.Status, silent []string, unowned int) []Finding {
-	f := Findings{check: CheckOwners}
+	f := findings{check: CheckOwners}
 	for _, member := range silent {
 		f.add(Fail, member, "see the log of that dispatcher; if it is dead, its partitions are taken over within a lease", "this dispatcher does not answer")
 	}
@@ -29,7 +29,7 @@ func Owners(dispatchers []ledger.Status, silent []string, unowned int) []Finding
 // Versions looks whether all dispatchers are of one version, as they are but during
 // an update.
 func Versions(dispatchers []ledger.Status) []Finding {
-	f := Findings{check: CheckVersions}
+	f := findings{check: CheckVersions}
 	by := map[string][]string{}
 	for _, d := range dispatchers {
 		by[d.Version] = append(by[d.Version], d.ID)
@@ -59,7 +59,7 @@ func named(version string) string {
 
 // Lanes looks at accounts that are held back.
 func Lanes(lanes []ledger.Lane) []Finding {
-	f := Findings{check: CheckLanes}
+	f := findings{check: CheckLanes}
 	for _, l := range lanes {
 		name := l.Provider + "/" + l.Account
 		why := ""
@@ -80,7 +80,7 @@ func Lanes(lanes []ledger.Lane) []Finding {
 
 // Dead looks whether letters wait for a person, counted by their groups.
 func Dead(groups map[string]int) []Finding {
-	f := Findings{check: CheckDead}
+	f := findings{check: CheckDead}
 	total := 0
 	var texts []string
 	for _, g := range slices.Sorted(maps.Keys(groups)) {

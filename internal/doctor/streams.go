@@ -18,7 +18,7 @@ import (
 // them by want, have their leaders and replicas, and have room. Unless want is
 // known to be what is wanted, differences from it are only worth a word.
 func Streams(ctx context.Context, js jetstream.JetStream, want broker.Streams, known bool) []Finding {
-	f := Findings{check: CheckStreams}
+	f := findings{check: CheckStreams}
 	asked, cancel := context.WithTimeout(ctx, 2*answerTimeout)
 	defer cancel()
 	differences, err := broker.Differences(asked, js, want)
@@ -50,7 +50,7 @@ func Streams(ctx context.Context, js jetstream.JetStream, want broker.Streams, k
 }
 
 // stream looks at the replicas of a stream, and how full it is.
-func (f *Findings) stream(info *jetstream.StreamInfo) {
+func (f *findings) stream(info *jetstream.StreamInfo) {
 	name := info.Config.Name
 	if c := info.Cluster; c != nil {
 		if c.Leader == "" {
@@ -79,7 +79,7 @@ const lagWorthAWord = 10_000
 // Consumers looks whether collectors read the results, and how far those have come
 // that read events under names of their own.
 func Consumers(ctx context.Context, js jetstream.JetStream) []Finding {
-	f := Findings{check: CheckConsumers}
+	f := findings{check: CheckConsumers}
 	ctx, cancel := context.WithTimeout(ctx, 4*answerTimeout)
 	defer cancel()
 	cons, err := js.Consumer(ctx, broker.Results, collector.Durable)
@@ -93,7 +93,7 @@ func Consumers(ctx context.Context, js jetstream.JetStream) []Finding {
 		unread := int(info.NumPending) + info.NumAckPending
 		switch {
 		case unread > 0 && info.NumWaiting == 0 && info.NumAckPending == 0:
-			f.add(Fail, collector.Durable, "start a collector, or see the log of the one that should run", "%d results wait, and no collector reads them", unread)
+			f.add(Fail, collector.Durable, "start a collector, or see the log of the one that should run", "results wait that no collector reads: %d", unread)
 		case unread > lagWorthAWord:
 			f.add(Warn, collector.Durable, "start more collectors, or see whether events can be stored", "%d results wait", unread)
 		}
@@ -102,12 +102,12 @@ func Consumers(ctx context.Context, js jetstream.JetStream) []Finding {
 	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		f.add(Warn, broker.Events, "let the user publish to $JS.API.CONSUMER.LIST.TRAM_EVENTS", "it cannot be told who reads events: %v", err)
 	}
-	return f.done("the collectors keep up, and so do %s that read events", count(n, "service"))
+	return f.done("the collectors keep up, and so do the services that read events: %d", n)
 }
 
 // downstream looks at each durable consumer of events, and returns how many there
 // are.
-func (f *Findings) downstream(ctx context.Context, js jetstream.JetStream) (n int, err error) {
+func (f *findings) downstream(ctx context.Context, js jetstream.JetStream) (n int, err error) {
 	s, err := js.Stream(ctx, broker.Events)
 	if err != nil {
 		return 0, err
@@ -131,7 +131,7 @@ func (f *Findings) downstream(ctx context.Context, js jetstream.JetStream) (n in
 }
 
 // behind looks at a service for which so many events wait, the oldest of that age.
-func (f *Findings) behind(name string, waiting uint64, age, keeps time.Duration) {
+func (f *findings) behind(name string, waiting uint64, age, keeps time.Duration) {
 	switch grade := full(age.Seconds(), keeps.Seconds()); {
 	case keeps > 0 && grade != OK:
 		f.add(grade, name, "let it read, or raise streams.events.max_age: what it has not read is about to be lost",
