@@ -34,6 +34,9 @@ type Grant struct {
 // cannot read the answers that others get.
 func (r Role) Inbox() string { return "_INBOX_" + r.Name }
 
+// Variable is what the configuration calls r; its nkey has _NKEY after that.
+func (r Role) Variable() string { return "TRAM_" + strings.ToUpper(r.Name) }
+
 // Roles returns all roles, with a service called shop for the two that there is
 // one of for each service.
 func Roles() []Role {

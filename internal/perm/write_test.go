@@ -48,9 +48,6 @@ const configHead = `# The users of tram and what each may do, to be included in 
 include "tram-nkeys.conf"
 `
 
-// Variable is what the configuration calls r; its nkey has _NKEY after that.
-func (r Role) Variable() string { return "TRAM_" + strings.ToUpper(r.Name) }
-
 func writeList(b *strings.Builder, name string, list []Grant) {
 	fmt.Fprintf(b, "    %s: [\n", name)
 	for _, g := range byPurpose(list) {
