@@ -32,8 +32,8 @@ type Reading struct {
 
 // Read is what an import has done.
 type Read struct {
-	Stored    int `json:"stored"`
-	Duplicate int `json:"duplicate"` // rows whose ids the stream had already
+	Stored    int
+	Duplicate int // rows whose ids the stream had already
 }
 
 // atOnce bounds how many rows wait for the broker's acknowledgement.

@@ -24,10 +24,10 @@ import (
 type Broker struct {
 	Conn *nats.Conn
 	JS   jetstream.JetStream
-	Dir  string
 	URL  string // where other clients connect
 
 	t      testing.TB
+	dir    string
 	server *embedded.Server
 }
 
@@ -69,7 +69,7 @@ func Start(t testing.TB, s ...func(*broker.Streams)) *Broker {
 // StartEmpty starts a broker that has no streams.
 func StartEmpty(t testing.TB) *Broker {
 	t.Helper()
-	b := &Broker{t: t, Dir: t.TempDir()}
+	b := &Broker{t: t, dir: t.TempDir()}
 	b.start("127.0.0.1:0")
 	t.Cleanup(func() { b.server.Close() })
 	b.URL = b.server.URL()
@@ -81,7 +81,7 @@ func StartEmpty(t testing.TB) *Broker {
 func (b *Broker) start(listen string) {
 	b.t.Helper()
 	e, err := embedded.Start(embedded.Config{
-		Dir: b.Dir, Listen: listen,
+		Dir: b.dir, Listen: listen,
 		Log: slog.New(slog.NewTextHandler(b.t.Output(), nil)),
 	})
 	if err != nil {

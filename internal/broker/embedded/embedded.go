@@ -26,20 +26,14 @@ type Config struct {
 	// A host that is not loopback needs a Token. Defaults to 127.0.0.1:4222.
 	Listen string
 
-	// DontListen serves this process only.
-	DontListen bool
-
 	// Token is what clients must present, this process included.
 	// Defaults to none.
 	Token string
 
-	// SyncInterval is how often what was acknowledged is forced to disk: a power
-	// failure can lose as much. The death of the process loses nothing.
-	// Defaults to 1 second.
-	SyncInterval time.Duration
-
 	// SyncAlways forces each message to disk before it is acknowledged, one by
-	// one: a stream then takes as many a second as the disk can be forced.
+	// one: a stream then takes as many a second as the disk can be forced. Without
+	// it that is done once a second, and a power failure can lose as much; the
+	// death of the process loses nothing.
 	SyncAlways bool
 
 	// MaxStore bounds the streams on disk, in bytes. Defaults to three quarters
@@ -61,7 +55,6 @@ type Server struct {
 	srv    *server.Server
 	unlock func() error
 	token  string
-	listen bool
 }
 
 // Start starts a server and returns when it takes connections.
@@ -91,7 +84,7 @@ func start(c Config) (*Server, error) {
 	}
 	log := &serverLog{log: cmp.Or(c.Log, slog.New(slog.DiscardHandler)), fatal: make(chan error, 1)}
 	srv.SetLoggerV2(log, false, false, false)
-	s := &Server{srv: srv, unlock: unlock, token: c.Token, listen: !c.DontListen}
+	s := &Server{srv: srv, unlock: unlock, token: c.Token}
 	go srv.Start()
 	for deadline := time.Now().Add(startTimeout); ; {
 		if srv.ReadyForConnections(10 * time.Millisecond) {
@@ -120,15 +113,11 @@ func (c Config) options() (*server.Options, error) {
 		StoreDir:              c.Dir,
 		JetStreamMaxStore:     c.MaxStore,
 		JetStreamLimits:       server.JSLimitOpts{DefaultMaxConsumers: -1}, // a thousand else
-		SyncInterval:          cmp.Or(c.SyncInterval, time.Second),
+		SyncInterval:          time.Second,
 		SyncAlways:            c.SyncAlways,
 		MaxPayload:            maxPayload,
-		DontListen:            c.DontListen,
 		Authorization:         c.Token,
 		DisableShortFirstPing: true,
-	}
-	if c.DontListen {
-		return o, nil
 	}
 	listen := cmp.Or(c.Listen, "127.0.0.1:4222")
 	host, port, err := net.SplitHostPort(listen)
@@ -160,14 +149,8 @@ func (s *Server) InProcessConn() (net.Conn, error) { return s.srv.InProcessConn(
 // Token returns what clients must present, "" for nothing.
 func (s *Server) Token() string { return s.token }
 
-// URL returns where other processes connect; "" if they cannot. The token is
-// not in it.
-func (s *Server) URL() string {
-	if !s.listen {
-		return ""
-	}
-	return s.srv.ClientURL()
-}
+// URL returns where other processes connect. The token is not in it.
+func (s *Server) URL() string { return s.srv.ClientURL() }
 
 // Close stops the server. Clients, and what uses them, should have been closed
 // before. It returns when all is on disk.

@@ -28,10 +28,7 @@ func embed(t *testing.T, c embedded.Config) *embedded.Server {
 func TestEmbedded_KeepsStateInItsDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "made", "by", "it")
 	for round := range uint64(3) {
-		e := embed(t, embedded.Config{Dir: dir, DontListen: true})
-		if e.URL() != "" {
-			t.Errorf("listens at %s", e.URL())
-		}
+		e := embed(t, embedded.Config{Dir: dir, Listen: "127.0.0.1:0"})
 		nc, err := broker.Connect(t.Context(), broker.Config{Embedded: e})
 		if err != nil {
 			t.Fatal(err)
@@ -78,10 +75,10 @@ func TestEmbedded_Refusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, c := range map[string]embedded.Config{
-		"in use by another process": {Dir: dir, DontListen: true},
+		"in use by another process": {Dir: dir, Listen: "127.0.0.1:0"},
 		"address already in use":    {Dir: t.TempDir(), Listen: strings.TrimPrefix(e.URL(), "nats://")},
-		"no directory given":        {DontListen: true},
-		"not a directory":           {Dir: file, DontListen: true},
+		"no directory given":        {Listen: "127.0.0.1:0"},
+		"not a directory":           {Dir: file, Listen: "127.0.0.1:0"},
 		"a token is needed":         {Dir: t.TempDir(), Listen: "0.0.0.0:0"},
 		"so a token is":             {Dir: t.TempDir(), Listen: ":0"},
 		"want host:port":            {Dir: t.TempDir(), Listen: "4222"},
