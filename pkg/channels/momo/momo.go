@@ -103,7 +103,7 @@ func (provider) Prepare(a *channels.Account, r *events.Request, s channels.Step)
 	body, err := json.Marshal(reportBody{
 		OAID:            page,
 		ReportTimeRange: w.preset,
-		Limit:           limitOf(r),
+		Limit:           at.limit(r),
 		TargetCreatedAt: at.Target,
 		Filter:          reportFilter{FilterType: "CONDITION", ConditionID: r.Report.Filters["condition_id"]},
 	})
@@ -119,11 +119,4 @@ func (provider) Prepare(a *channels.Account, r *events.Request, s channels.Step)
 		Auth:       channels.Credential{In: channels.InBearer, Secret: secretToken},
 		Repeatable: true, // it reads
 	}, nil
-}
-
-func limitOf(r *events.Request) int {
-	if n := r.Report.Page.Size; n > 0 {
-		return n
-	}
-	return defaultLimit
 }

@@ -55,6 +55,12 @@ func exchange(preset string, target int64, reply channelstest.Reply, next, golde
 	return ex
 }
 
+// larger is ex with a page that is asked for with another limit.
+func larger(limit int, target int64, ex channelstest.Exchange) channelstest.Exchange {
+	ex.Want.Body = body("ALL", limit, target)
+	return ex
+}
+
 func TestProvider(t *testing.T) { channelstest.Run(t, momo.New(), suite(t)) }
 
 func FuzzAnswers(f *testing.F) { channelstest.Fuzz(f, momo.New(), suite(f)) }
@@ -124,21 +130,22 @@ func suite(t testing.TB) channelstest.Suite {
 			{Name: "three of one time", Request: report(all), Exchanges: []channelstest.Exchange{
 				exchange("ALL", 0, page(row("a", 4000), row("b", 4000)), `{"target":4001,"oldest":4000,"seen":["ca/sa","cb/sb"]}`, "ties.1", 2),
 				exchange("ALL", 4001, page(row("c", 4000), row("b", 4000)), `{"target":4001,"oldest":4000,"seen":["ca/sa","cb/sb","cc/sc"]}`, "ties.2", 1, "/json/data/1"),
-				// A page full of what was seen: the older ones are behind it.
-				exchange("ALL", 4001, page(row("a", 4000), row("b", 4000)), `{"target":4000,"oldest":4000,"seen":["ca/sa","cb/sb","cc/sc"]}`, "", 0, "/json/data"),
-				exchange("ALL", 4000, page(row("d", 3000)), `{"target":3001,"oldest":3000,"seen":["cd/sd"]}`, "ties.4", 1),
+				// A page full of what was seen: a larger one has what is behind it.
+				exchange("ALL", 4001, page(row("a", 4000), row("b", 4000)), `{"target":4001,"limit":4,"oldest":4000,"seen":["ca/sa","cb/sb","cc/sc"]}`, "", 0, "/json/data"),
+				larger(4, 4001, exchange("ALL", 4001, page(row("a", 4000), row("b", 4000), row("c", 4000), row("d", 3000)),
+					`{"target":3001,"oldest":3000,"seen":["cd/sd"]}`, "ties.4", 1, "/json/data/0", "/json/data/1", "/json/data/2")),
 				exchange("ALL", 3001, page(), "", "", 0),
 			}},
 			// A server that returns what is not newer than the target.
 			{Name: "inclusive", Request: report(all), Exchanges: []channelstest.Exchange{
 				exchange("ALL", 0, page(row("a", 4000), row("b", 4000)), `{"target":4001,"oldest":4000,"seen":["ca/sa","cb/sb"]}`, "ties.1", 2),
-				exchange("ALL", 4001, page(row("a", 4000), row("b", 4000)), `{"target":4000,"oldest":4000,"seen":["ca/sa","cb/sb"]}`, "", 0, "/json/data"),
-				exchange("ALL", 4000, page(row("a", 4000), row("b", 4000)), "", "", 0, "/json/data"),
+				exchange("ALL", 4001, page(row("a", 4000), row("b", 4000)), `{"target":4001,"limit":4,"oldest":4000,"seen":["ca/sa","cb/sb"]}`, "", 0, "/json/data"),
+				larger(4, 4001, exchange("ALL", 4001, page(row("a", 4000), row("b", 4000)), "", "", 0, "/json/data")),
 			}},
 			{Name: "newer ones appear meanwhile", Request: report(all), Exchanges: []channelstest.Exchange{
 				exchange("ALL", 0, page(row("a", 4000)), `{"target":4001,"oldest":4000,"seen":["ca/sa"]}`, "newer.1", 1),
-				exchange("ALL", 4001, page(row("a", 4000), row("n", 4001)), `{"target":4000,"oldest":4000,"seen":["ca/sa"],"above":["cn/sn"]}`, "newer.2", 1, "/json/data/0"),
-				exchange("ALL", 4000, page(), "", "", 0),
+				exchange("ALL", 4001, page(row("a", 4000), row("n", 4001)), `{"target":4001,"limit":4,"oldest":4000,"seen":["ca/sa"],"above":["cn/sn"]}`, "newer.2", 1, "/json/data/0"),
+				larger(4, 4001, exchange("ALL", 4001, page(row("a", 4000), row("n", 4001)), "", "", 0, "/json/data")),
 			}},
 			{Name: "range", Request: report(events.Range{FromDate: "2026-11-10", ToDate: "2026-11-12"}), Exchanges: []channelstest.Exchange{
 				// 2026-11-10T00:00+07:00 is 1794243600000, and 48 hours later is the end.

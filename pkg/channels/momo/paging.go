@@ -71,9 +71,11 @@ func (w window) holds(ms int64) bool {
 // Messages may share a create_at, and a page may end between them. So the next
 // page is asked for from one millisecond above the oldest, and those that came
 // already are known by their ids and left out. Should "older than" have the
-// moment itself in it, there are some of that millisecond too.
+// moment itself in it, there are some of that millisecond too. Where one moment
+// fills a page, the next one is larger, or nothing behind it would ever come.
 type cursor struct {
 	Target int64    `json:"target"`          // target_created_at; 0 is the newest
+	Limit  int      `json:"limit,omitempty"` // where the request's own is too small for one moment
 	Oldest int64    `json:"oldest"`          // smallest create_at so far
 	Seen   []string `json:"seen,omitempty"`  // ids of that time
 	Above  []string `json:"above,omitempty"` // ids of the millisecond after it
@@ -92,6 +94,11 @@ func readCursor(s string) (cursor, error) {
 		return c, errors.New("the step's cursor is not one of this package's")
 	}
 	return c, nil
+}
+
+// limit returns how many the page is asked for.
+func (c cursor) limit(r *events.Request) int {
+	return cmp.Or(c.Limit, r.Report.Page.Size, defaultLimit)
 }
 
 // seen reports whether an earlier page had r.
@@ -135,6 +142,9 @@ func (c cursor) next(rows []row, limit int, w window) (next, warning string) {
 		}
 	}
 	n.Target = n.Oldest + 1
+	if n.Oldest == c.Oldest {
+		n.Limit = c.Limit
+	}
 	switch {
 	case !w.from.IsZero() && n.Oldest < w.from.UnixMilli():
 		return "", ""
@@ -142,10 +152,15 @@ func (c cursor) next(rows []row, limit int, w window) (next, warning string) {
 		n = cursor{Target: n.Oldest, Oldest: n.Oldest}
 		warning = "more than 500 messages share one create_at: some may be missing"
 	case added:
-	case c.Target <= c.Oldest || len(rows) < min(limit, defaultLimit):
+	case c.Target < c.Oldest || len(rows) < min(limit, defaultLimit):
 		return "", ""
-	default: // the page may be full of what was seen: the older ones are behind it
+	case c.Target == c.Oldest: // full of that moment, which "older than" then has in it
+		n.Target = n.Oldest - 1
+	case len(rows) >= limit && limit < maxSeen:
+		n.Limit = min(2*limit, maxSeen)
+	default: // MoMo gives no more at once: the older ones are behind it
 		n.Target = n.Oldest
+		warning = "as many messages as a page has share one create_at: some may be missing"
 	}
 	text, _ := json.Marshal(n) // numbers and texts always can be
 	return string(text), warning

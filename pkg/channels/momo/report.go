@@ -142,7 +142,7 @@ func judgePage(a *channels.Account, r *events.Request, s channels.Step, rows []r
 	}
 	v := channels.Verdict{Class: channels.OK}
 	var warning string
-	if v.Next, warning = at.next(rows, limitOf(r), w); warning != "" {
+	if v.Next, warning = at.next(rows, at.limit(r), w); warning != "" {
 		v.Warnings = []string{warning}
 	}
 	return v
