@@ -13,6 +13,7 @@ from msgpack_small import unpack
 from nats_small import Nats
 
 STREAM, DURABLE = "TRAM_EVENTS", "python-example"
+BATCH = 50
 NOTHING_NOW, TIMED_OUT = 404, 408
 
 
@@ -23,13 +24,17 @@ def events(nats, subjects):
         "config": {"durable_name": DURABLE, "ack_policy": "explicit", "filter_subjects": subjects},
     }).encode())
     while True:
-        batch = json.dumps({"batch": 50, "expires": 5_000_000_000}).encode()  # nanoseconds
+        batch = json.dumps({"batch": BATCH, "expires": 5_000_000_000}).encode()  # nanoseconds
+        left = BATCH  # a batch that has come whole is followed by no status
         for m in nats.answers(nats.ask(f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{DURABLE}", batch)):
             if m.status in (NOTHING_NOW, TIMED_OUT):
                 break
             if m.status:
                 continue
+            left -= 1
             yield m, unpack(m.data)
+            if left == 0:
+                break
 
 
 def main():

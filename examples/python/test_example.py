@@ -11,7 +11,10 @@ import sys
 import tempfile
 import unittest
 
+from follow import BATCH
 from msgpack_small import pack, unpack
+from nats_small import Nats
+from publish import SOURCE, publish
 
 HERE = pathlib.Path(__file__).parent
 VECTORS = json.loads((HERE / "../../pkg/events/testdata/vectors.json").read_text())
@@ -70,6 +73,15 @@ class TestRelay(unittest.TestCase):
         more = self.run_script("publish.py", "order-18-shipped")
         lines = self.run_script("follow.py", stdin=more).splitlines()
         self.assertEqual({json.loads(line)["data"]["request_id"] for line in lines}, {"order-18-shipped"})
+
+        # One more than comes at once; these are refused, which is quick.
+        nats = Nats(url)
+        many = [f"order-{n}" for n in range(BATCH + 1)]
+        for request_id in many:
+            publish(nats, "send", "caresoft", "nobody", "bulk", request_id, {})
+        nats.close()
+        lines = self.run_script("follow.py", stdin="".join(json.dumps({"id": i, "source": SOURCE}) + "\n" for i in many)).splitlines()
+        self.assertEqual({json.loads(line)["data"]["request_id"] for line in lines}, set(many))
 
 
 if __name__ == "__main__":
