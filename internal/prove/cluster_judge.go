@@ -7,85 +7,20 @@ import (
 	"slices"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/sandbox"
 	"github.com/tramhq/tram/pkg/events"
 )
 
-// A reportLoad is reports that are published at a steady rate.
-type reportLoad struct {
-	steady
-	published int
-}
-
-func (s *stage) loadReports(ctx context.Context, rate float64) *reportLoad {
-	l := new(reportLoad)
-	l.begin(ctx, 1, rate, func() error {
-		m, err := encode(reportOf(l.published))
-		if err == nil {
-			err = s.publishSomewhere(ctx, m)
-		}
-		if err != nil {
-			return fmt.Errorf("publish report %d: %w", l.published, err)
-		}
-		l.published++
-		return nil
-	})
-	return l
-}
-
-// publishSomewhere publishes m until it is stored. It moves on to another node
-// when one does not store it for a while, as a publisher of events has to: with
-// it go the sends, which take the same connection.
-func (s *stage) publishSomewhere(ctx context.Context, m *nats.Msg) error {
-	for served := time.Now(); ; {
-		try, cancel := context.WithTimeout(ctx, 2*time.Second)
-		_, err := s.js.PublishMsg(try, m, jetstream.WithRetryAttempts(0))
-		cancel()
-		if err == nil {
-			return nil
-		}
-		if time.Since(served) > 5*time.Second {
-			broker.MoveOn(s.nc, err)
-			served = time.Now()
-		}
-		if err := pause(ctx, 100*time.Millisecond); err != nil {
-			return err
-		}
-	}
-}
-
-// reportOf asks number i what a provider knows of somebody.
-func reportOf(i int) *events.Request {
-	a := crashAccounts[i%len(crashAccounts)]
-	return &events.Request{
-		Meta: events.Meta{ID: reportID(i), Source: "/prove"}, Kind: events.KindReport,
-		Provider: a.provider(), Account: a.Name, Class: events.Normal,
-		Report: &events.Report{
-			Report:    "caresoft.zalo_user_status",
-			Recipient: events.Recipient{Kind: events.ByPhone, Value: fmt.Sprintf("08%08d", i)}, // nobody's who is sent anything
-		},
-	}
-}
-
-func reportID(i int) string { return fmt.Sprintf("report-%d", i) }
-
 // judge waits for the ends of everything that was published, and says what
 // became of it and how long nothing went on.
 func (r *clusterRun) judge(ctx context.Context, spans []span, reports *reportLoad) (table report, err error) {
 	b := newBook(r.stage)
-	ends := map[string][]events.State{} // of reports
 	err = until(ctx, 2*time.Minute, "what waits", func() (bool, error) {
-		if err := b.read(ctx); err != nil {
+		if err := joinFirst(b.read(ctx), reports.read(ctx, r.stage)); err != nil {
 			return false, err
 		}
-		if err := r.readOutcomes(ctx, ends); err != nil {
-			return false, err
-		}
-		return b.waiting(0, r.filled) == 0 && len(ends) == reports.published, r.allAlive()
+		return b.waiting(0, r.filled) == 0 && reports.ended(), r.allAlive()
 	})
 	if err != nil && r.allAlive() != nil {
 		return nil, err
@@ -96,7 +31,7 @@ func (r *clusterRun) judge(ctx context.Context, spans []span, reports *reportLoa
 	if err := r.crew.stop(); err != nil {
 		return nil, err
 	}
-	if err := joinFirst(b.read(ctx), r.readOutcomes(ctx, ends)); err != nil {
+	if err := joinFirst(b.read(ctx), reports.read(ctx, r.stage)); err != nil {
 		return nil, err
 	}
 	w, err := r.readWork(ctx)
@@ -116,31 +51,12 @@ func (r *clusterRun) judge(ctx context.Context, spans []span, reports *reportLoa
 	}
 	v := b.judge(0, r.filled)
 	table.add("all sends", fmt.Sprintf("%d: %d lost, %d ended twice, %d called twice", v.sends, v.lost, v.several, v.twice), "0 of each", v.broken() == 0)
-	wrong := 0
-	for i := range reports.published {
-		if !slices.Equal(ends[reportID(i)], []events.State{events.StateDone}) {
-			wrong++
-			r.log.Error("a promise is broken", "report", i, "ends", ends[reportID(i)])
-		}
-	}
+	wrong := reports.wrong(r.log)
 	table.add("all reports", fmt.Sprintf("%d: %d not done exactly once", reports.published, wrong), "0", wrong == 0)
 	if table.verdict() != nil {
 		table.note("logs", r.keepLogs())
 	}
 	return table, nil
-}
-
-// readOutcomes notes the ends of all reports, by their ids.
-func (s *stage) readOutcomes(ctx context.Context, ends map[string][]events.State) error {
-	clear(ends)
-	return broker.NewReader(s.js).Replay(ctx, broker.Events, "tram.outcome.>", 1, func(m *broker.Stored) error {
-		e, err := events.DecodeEvent(m.Subject, m.Header, m.Data)
-		if err != nil || !e.Outcome.Final {
-			return err
-		}
-		ends[e.Outcome.RequestID] = append(ends[e.Outcome.RequestID], e.Outcome.State)
-		return nil
-	})
 }
 
 // A piece of work is due at one moment and done at another.

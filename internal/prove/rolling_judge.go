@@ -17,13 +17,12 @@ import (
 // became of it.
 func (r *rollingRun) judge(ctx context.Context, table *report, taking *cancels, reports *reportLoad) error {
 	b := newBook(r.stage)
-	ends := map[string][]events.State{} // of reports
 	everybody := func() []*process { return slices.Concat(r.dispatchers, r.collectors) }
 	err := until(ctx, 2*time.Minute+r.plan.Later, "what waits", func() (bool, error) {
-		if err := joinFirst(b.read(ctx), r.readOutcomes(ctx, ends)); err != nil {
+		if err := joinFirst(b.read(ctx), reports.read(ctx, r.stage)); err != nil {
 			return false, err
 		}
-		done := b.waiting(0, r.filled)+b.unanswered(taking) == 0 && len(ends) >= reports.published
+		done := b.waiting(0, r.filled)+b.unanswered(taking) == 0 && reports.ended()
 		return done, alive(everybody()...)
 	})
 	if dead := alive(everybody()...); err != nil && dead != nil {
@@ -37,7 +36,7 @@ func (r *rollingRun) judge(ctx context.Context, table *report, taking *cancels, 
 			return err
 		}
 	}
-	if err := joinFirst(b.read(ctx), r.readOutcomes(ctx, ends)); err != nil {
+	if err := joinFirst(b.read(ctx), reports.read(ctx, r.stage)); err != nil {
 		return err
 	}
 	v := b.judge(0, r.filled)
@@ -50,12 +49,7 @@ func (r *rollingRun) judge(ctx context.Context, table *report, taking *cancels, 
 	table.add("in doubt", doubts, "0", doubts == 0 || r.plan.Same)
 	others := v.mistaken + v.unclosed + v.letters
 	table.add("ended otherwise than the provider saw it, or without a record of the call", others, "0", others == 0)
-	wrong := 0
-	for i := range reports.published {
-		if !slices.Equal(ends[reportID(i)], []events.State{events.StateDone}) {
-			wrong++
-		}
-	}
+	wrong := reports.wrong(r.log)
 	table.add("reports, of these not done exactly once", fmt.Sprintf("%d, %d", reports.published, wrong), "0", wrong == 0)
 	if err := r.judgeEvents(ctx, table, v.unknown); err != nil {
 		return err
