@@ -176,6 +176,10 @@ func (c *Client) roundTrip(ctx context.Context, start time.Time, a *Account, cal
 	c.readBody(f, resp.Body)
 }
 
+// byteOrderMark is put before their JSON by servers whose source files begin with
+// one. It says nothing in UTF-8, and a send must not end as unknown for it.
+var byteOrderMark = []byte("\uFEFF")
+
 // readBody reads at most one byte over the limit, so that neither a huge
 // answer nor one that unpacks to be huge is ever held in memory.
 func (c *Client) readBody(f *flight, body io.Reader) {
@@ -191,7 +195,7 @@ func (c *Client) readBody(f *flight, body io.Reader) {
 		buf.Truncate(min(headOfBody, buf.Len()))
 	}
 	if buf.Len() > 0 {
-		f.ans.Body = bytes.Clone(buf.Bytes())
+		f.ans.Body = bytes.Clone(bytes.TrimPrefix(buf.Bytes(), byteOrderMark))
 	}
 }
 

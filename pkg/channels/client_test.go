@@ -56,6 +56,14 @@ func TestDo(t *testing.T) {
 	}
 }
 
+func TestDo_ByteOrderMark(t *testing.T) {
+	base := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "\uFEFF{\"ok\":\"\uFEFF\"}") })
+	ans := newTestClient(t, ClientConfig{}).Do(t.Context(), testAccount(base), testCall(base))
+	if ans.Failure != "" || string(ans.Body) != "{\"ok\":\"\uFEFF\"}" {
+		t.Errorf("answer %+v", ans)
+	}
+}
+
 func TestDo_EveryStatus(t *testing.T) {
 	var hits atomic.Int32
 	base := serve(t, func(w http.ResponseWriter, r *http.Request) {
