@@ -52,7 +52,7 @@ func TestImage(t *testing.T) {
 			}
 		}
 	}
-	if uid, _, _ := strings.Cut(user, ":"); !slices.Contains(strings.Split(user, ":"), uid) || number(uid) <= 0 {
+	if uid, _, _ := strings.Cut(user, ":"); number(uid) <= 0 {
 		t.Errorf("it runs as %q, want a number that is not 0", user)
 	}
 	if !strings.Contains(builds, built) || !strings.Contains(builds, "CGO_ENABLED=0") {

@@ -149,8 +149,8 @@ func (b *Box) eachOf(ctx context.Context, f *Filter, upTo uint64, fn func(*Lette
 // removals bounds how many letters are removed at once.
 const removals = 16
 
-// Remove takes letters out of the stream. One that is gone is no error.
-func (b *Box) Remove(ctx context.Context, ids ...uint64) error {
+// remove takes letters out of the stream. One that is gone is no error.
+func (b *Box) remove(ctx context.Context, ids ...uint64) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(removals)
 	for _, id := range ids {

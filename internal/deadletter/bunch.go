@@ -99,7 +99,7 @@ func (r *redrive) done(ctx context.Context, all ...decided) error {
 	for i, d := range all {
 		ids[i] = d.ID
 	}
-	if err := r.Remove(context.WithoutCancel(ctx), ids...); err != nil {
+	if err := r.remove(context.WithoutCancel(ctx), ids...); err != nil {
 		return err
 	}
 	for _, d := range all {

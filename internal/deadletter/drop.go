@@ -26,7 +26,7 @@ func (b *Box) Drop(ctx context.Context, letters ...*Letter) (kept []*DecidedErro
 				kept = append(kept, &DecidedError{l.ID, *d})
 				return nil
 			}
-			return b.Remove(ctx, l.ID)
+			return b.remove(ctx, l.ID)
 		})
 	}
 	err = g.Wait()

@@ -15,7 +15,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/time/rate"
 
-	"github.com/tramhq/tram/internal/ledger"
 	"github.com/tramhq/tram/internal/renew"
 	"github.com/tramhq/tram/pkg/events"
 )
@@ -99,7 +98,6 @@ type Plan struct {
 	Letters    int
 	Requests   int // of them, to be published
 	Kinds      map[events.Kind]int
-	Groups     map[ledger.DeadGroup]int
 	Recipients int // of sends: different ones
 	Accounts   int
 	Lifted     int            // requests whose time was over, and that get none or a new one
@@ -115,7 +113,7 @@ const (
 
 // Plan looks at everything that j is about, and changes nothing.
 func (b *Box) Plan(ctx context.Context, j *Job) (*Plan, error) {
-	p := &Plan{Kinds: map[events.Kind]int{}, Groups: map[ledger.DeadGroup]int{}, Refused: map[string]int{}}
+	p := &Plan{Kinds: map[events.Kind]int{}, Refused: map[string]int{}}
 	seed := maphash.MakeSeed()
 	recipients, accounts := map[uint64]bool{}, map[[2]string]bool{}
 	c, now := b.checker(j), time.Now()
@@ -136,7 +134,6 @@ func (b *Box) Plan(ctx context.Context, j *Job) (*Plan, error) {
 		}
 		p.Requests++
 		p.Kinds[l.Event.Kind]++
-		p.Groups[l.Group]++
 		accounts[[2]string{l.Provider, l.Account}] = true
 		if s := l.Event.Send; s != nil {
 			recipients[maphash.Comparable(seed, [2]string{l.Provider, s.Recipient.Value})] = true

@@ -53,13 +53,13 @@ func (b *Box) Resolve(ctx context.Context, l *Letter, sent bool) error {
 			return err
 		}
 		if stored {
-			return b.Remove(ctx, l.ID)
+			return b.remove(ctx, l.ID)
 		}
 	}
 	if err := b.store(ctx, l, resolution(l, &held)); err != nil {
 		return err
 	}
-	return b.Remove(ctx, l.ID)
+	return b.remove(ctx, l.ID)
 }
 
 // resolution is the result that tells of d. It depends on nothing but its

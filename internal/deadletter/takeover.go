@@ -75,7 +75,7 @@ func (r *redrive) finish(ctx context.Context, all []decided) error {
 		case err != nil:
 			return err
 		case published[d.NewID]:
-			if err := r.Remove(ctx, d.ID); err != nil {
+			if err := r.remove(ctx, d.ID); err != nil {
 				return err
 			}
 			r.tell(Told{Letter: d.Letter, As: AsGone, NewID: d.NewID})

@@ -67,7 +67,7 @@ func TestTree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := Encode(New(nil).Tree(tree))
+	data, err := encode(New(nil).Tree(tree))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,7 +58,7 @@ func shown(path string, v any) any {
 		switch {
 		case harmless[path]:
 		case slices.Contains(names, path):
-			return Ends(v)
+			return ends(v)
 		default:
 			return fmt.Sprintf("(%d characters)", utf8.RuneCountInString(v))
 		}
@@ -66,16 +66,16 @@ func shown(path string, v any) any {
 	return v
 }
 
-// Ends returns text with all but its ends, or all of it if it is short, made
+// ends returns text with all but its ends, or all of it if it is short, made
 // unreadable: enough to tell two apart, not to know one.
-func Ends(text string) string {
-	const ends = 2
+func ends(text string) string {
+	const kept = 2
 	n := utf8.RuneCountInString(text)
-	if n < 4*ends {
+	if n < 4*kept {
 		return strings.Repeat("*", n)
 	}
 	r := []rune(text)
-	return string(r[:ends]) + strings.Repeat("*", min(n-2*ends, 8)) + string(r[n-ends:])
+	return string(r[:kept]) + strings.Repeat("*", min(n-2*kept, 8)) + string(r[n-kept:])
 }
 
 // Words returns a text of the provider or the relay about r without its
@@ -94,5 +94,5 @@ func Words(r *events.Request, text string, reveal bool) string {
 	if who.Value == "" {
 		return text
 	}
-	return strings.ReplaceAll(text, who.Value, Ends(who.Value))
+	return strings.ReplaceAll(text, who.Value, ends(who.Value))
 }

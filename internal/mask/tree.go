@@ -22,8 +22,8 @@ func Decode(data []byte) (any, error) {
 	return msgpack.NewDecoder(bytes.NewReader(data)).DecodeInterface()
 }
 
-// Encode is the reverse of [Decode]. Keys of maps stand sorted.
-func Encode(tree any) ([]byte, error) {
+// encode is the reverse of [Decode]. Keys of maps stand sorted.
+func encode(tree any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := msgpack.NewEncoder(&b)
 	enc.UseCompactInts(true)
@@ -41,7 +41,7 @@ func (m *Masker) Tree(record any) any { return m.field("", record) }
 // Body masks the body of a stored message, whatever it is.
 func (m *Masker) Body(data []byte) []byte {
 	if tree, err := Decode(data); err == nil {
-		if masked, err := Encode(m.Tree(tree)); err == nil {
+		if masked, err := encode(m.Tree(tree)); err == nil {
 			return masked
 		}
 	}
