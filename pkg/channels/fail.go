@@ -70,7 +70,7 @@ func (f *flight) failConnecting(err error) {
 		f.set(FailDNS, f.host+" did not resolve")
 	case certificate != nil:
 		f.set(FailCertificate, f.host+" has no valid certificate: "+certificate.Err.Error())
-	case op != nil && (op.Op == "dial" || op.Op == "proxyconnect") || f.proxied || !f.https:
+	case op != nil && op.Op == "dial" || f.proxied || !f.https:
 		f.set(FailConnect, "no connection to "+f.host+because(err))
 	default:
 		f.set(FailTLS, "no TLS connection to "+f.host+because(err))
