@@ -28,7 +28,7 @@ import (
 
 // Config is what a [Tracer] is started with.
 type Config struct {
-	Endpoint string // URL that spans are posted to, as OTLP in protobuf; "" is none
+	Endpoint string // URL that spans are posted to, as OTLP in protobuf
 	Service  string // name of the process; OTEL_SERVICE_NAME goes before it
 	Version  string
 	Log      *slog.Logger
@@ -46,24 +46,19 @@ const (
 	Dropped  = "dropped"  // the queue was full: the endpoint is too slow, or away
 )
 
-// A Tracer makes spans and exports them. The nil tracer makes none.
+// A Tracer makes spans and exports them. Whoever makes none has nil, which can be
+// closed.
 type Tracer struct {
 	trace.Tracer
 	provider *sdk.TracerProvider
 }
 
-// Start returns a tracer that exports to c.Endpoint, or nil if there is none.
-// Whether a trace is sampled its producer decides, and about those without one
-// OTEL_TRACES_SAMPLER; headers, certificates and the like are the standard
-// OTEL_EXPORTER_OTLP variables, too. It does not ask whether the endpoint is
-// there, and fails on a setting only. The caller closes the tracer.
+// Start returns a tracer that exports to c.Endpoint. Whether a trace is sampled
+// its producer decides, and about those without one OTEL_TRACES_SAMPLER; headers,
+// certificates and the like are the standard OTEL_EXPORTER_OTLP variables, too. It
+// does not ask whether the endpoint is there, and fails on a setting only. The
+// caller closes the tracer.
 func Start(ctx context.Context, c Config) (*Tracer, error) {
-	if c.Endpoint == "" {
-		return nil, nil
-	}
-	if u, err := url.Parse(c.Endpoint); err == nil {
-		c.Log.Info("traces are exported", "to", u.Host) // its path may be a secret of its owner's
-	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { c.Log.Warn("telemetry", "error", err) }))
 	to, err := newClient(c.Endpoint)
 	if err != nil {
@@ -79,6 +74,9 @@ func Start(ctx context.Context, c Config) (*Tracer, error) {
 		resource.WithFromEnv()) // the last one holds
 	if err != nil {
 		return nil, fmt.Errorf("start traces: read OTEL_RESOURCE_ATTRIBUTES: %w", err)
+	}
+	if u, err := url.Parse(c.Endpoint); err == nil {
+		c.Log.Info("traces are exported", "to", u.Host) // its path may be a secret of its owner's
 	}
 	return newTracer(exporter, about, c), nil
 }

@@ -234,11 +234,3 @@ level=INFO msg=ready partition=7
 		t.Errorf("got\n%swant\n%s", out, want)
 	}
 }
-
-func TestNoEndpointNoTracer(t *testing.T) {
-	tr, err := Start(t.Context(), Config{})
-	if tr != nil || err != nil {
-		t.Errorf("got %v, %v", tr, err)
-	}
-	tr.Close()
-}
