@@ -11,6 +11,7 @@ import (
 
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/deadletter"
+	"github.com/tramhq/tram/internal/ledger"
 	"github.com/tramhq/tram/internal/replay"
 	"github.com/tramhq/tram/internal/schedule"
 	"github.com/tramhq/tram/pkg/events"
@@ -26,7 +27,7 @@ func complete(root *cobra.Command) {
 	flags := map[string]completer{
 		"account": accountNames, "provider": providerNames, "reason": reasonNames, "job": jobNames, "context": contexts,
 		"as":    fixed("dispatcher", "collector", "operator", "setup"),
-		"class": fixed("urgent", "normal", "bulk"), "group": texts(deadletter.Groups),
+		"class": fixed("urgent", "normal", "bulk"), "group": texts(ledger.DeadGroups),
 		"kind": texts(events.EventKinds), "state": texts(replay.ResendStates), "report": reportNames,
 	}
 	for _, c := range withThoseBelow(root) {

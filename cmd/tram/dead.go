@@ -88,7 +88,7 @@ func (f *deadFlags) filter(args []string) (deadletter.Filter, error) {
 	chosen := deadletter.Filter{Reasons: f.reasons, Requests: f.requests}
 	for _, name := range f.groups {
 		g := ledger.DeadGroup(name)
-		if !slices.Contains(deadletter.Groups, g) {
+		if !slices.Contains(ledger.DeadGroups, g) {
 			return chosen, usage("the group %q must be event, refused, unknown or answer", name)
 		}
 		chosen.Groups = append(chosen.Groups, g)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tramhq/tram/cmd/internal/wiring"
 	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/collector"
 	"github.com/tramhq/tram/internal/config"
 	"github.com/tramhq/tram/internal/replay"
 	"github.com/tramhq/tram/pkg/channels"
@@ -79,7 +80,7 @@ type replayEventsFlags struct {
 func (f *replayEventsFlags) run(cmd *cobra.Command) error {
 	var kinds []events.Kind
 	for _, k := range f.kinds {
-		if !slices.Contains(replay.Kinds, events.Kind(k)) {
+		if !slices.Contains(collector.Kinds, events.Kind(k)) {
 			return usage("the kind %q must be delivery, stat, record or outcome", k)
 		}
 		kinds = append(kinds, events.Kind(k))

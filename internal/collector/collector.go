@@ -21,10 +21,14 @@ import (
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/telemetry"
 	"github.com/tramhq/tram/pkg/channels"
+	"github.com/tramhq/tram/pkg/events"
 )
 
 // Durable is the consumer that all collectors share.
 const Durable = "collector"
+
+// Kinds are the kinds of events that results are made into.
+var Kinds = []events.Kind{events.KindDelivery, events.KindStat, events.KindRecord, events.KindOutcome}
 
 // Config is what a [Collector] needs. Zero fields that name a default get it.
 type Config struct {

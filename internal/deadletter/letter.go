@@ -13,9 +13,6 @@ import (
 	"github.com/tramhq/tram/pkg/events"
 )
 
-// Groups are all groups of dead letters.
-var Groups = []ledger.DeadGroup{ledger.DeadEvent, ledger.DeadRefused, ledger.DeadUnknown, ledger.DeadAnswer}
-
 // A Letter is a dead letter with its request decoded, as far as that goes.
 type Letter struct {
 	ledger.DeadLetter

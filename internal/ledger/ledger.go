@@ -100,6 +100,9 @@ const (
 	DeadAnswer  DeadGroup = "answer"  // the provider's answer could not be read
 )
 
+// DeadGroups are all of them.
+var DeadGroups = []DeadGroup{DeadEvent, DeadRefused, DeadUnknown, DeadAnswer}
+
 // A DeadLetter is what a person needs to decide about one request.
 type DeadLetter struct {
 	Group   DeadGroup        `msgpack:"group"`

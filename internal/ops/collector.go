@@ -7,8 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/collector"
 	"github.com/tramhq/tram/internal/ledger"
-	"github.com/tramhq/tram/pkg/events"
 )
 
 // CollectorMetrics count for a collector; they implement [collector.Observer].
@@ -36,12 +36,12 @@ func newCollectorMetrics(r *prometheus.Registry) *CollectorMetrics {
 	}
 	byKind := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tram_collector_events_total",
 		Help: "Events stored, those that were there already included."}, []string{"kind"})
-	for _, kind := range []events.Kind{events.KindDelivery, events.KindStat, events.KindRecord, events.KindOutcome} {
+	for _, kind := range collector.Kinds {
 		m.events[string(kind)] = byKind.WithLabelValues(string(kind))
 	}
 	byGroup := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tram_collector_dead_letters_total",
 		Help: "Dead letters stored, those that were there already included."}, []string{"group"})
-	for _, group := range []ledger.DeadGroup{ledger.DeadEvent, ledger.DeadRefused, ledger.DeadUnknown, ledger.DeadAnswer} {
+	for _, group := range ledger.DeadGroups {
 		m.dead[string(group)] = byGroup.WithLabelValues(string(group))
 	}
 	r.MustRegister(m.results, byKind, byGroup, m.storeFailed, m.age, m.waiting)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/internal/collector"
 	"github.com/tramhq/tram/pkg/events"
 )
 
@@ -97,7 +98,7 @@ func (d *diff) sortOut(ctx context.Context, read *broker.Reader) error {
 		default:
 			what = Missing
 		}
-		d.found.count(what, Kinds[e.kind])
+		d.found.count(what, collector.Kinds[e.kind])
 		all = append(all, Difference{What: what, ID: hex.EncodeToString(id[:]), Result: e.result, Event: e.stored})
 	}
 	for id, s := range d.stale {

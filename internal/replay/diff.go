@@ -80,7 +80,7 @@ type made struct {
 	sum    uint64
 	result uint64 // its sequence
 	stored uint64 // sequence of the one that it differs from
-	kind   byte   // index into Kinds
+	kind   byte   // index into collector.Kinds
 	found  bool
 }
 
@@ -170,7 +170,7 @@ func (d *diff) sumUp(b *batch) {
 			}
 			kind, _ := kindOf(e.Subject)
 			b.sums = append(b.sums, sum{id, made{
-				sum: d.sum(e.Subject, e.Header, e.Data), result: result.Seq, kind: byte(slices.Index(Kinds, kind)),
+				sum: d.sum(e.Subject, e.Header, e.Data), result: result.Seq, kind: byte(slices.Index(collector.Kinds, kind)),
 			}})
 		}
 	}

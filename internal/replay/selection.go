@@ -53,9 +53,6 @@ func (s *Selection) window() broker.Window {
 	return w
 }
 
-// Kinds are the kinds of events that results are made into.
-var Kinds = []events.Kind{events.KindDelivery, events.KindStat, events.KindRecord, events.KindOutcome}
-
 // wants reports whether s chooses events of a kind.
 func (s *Selection) wants(k events.Kind) bool {
 	return len(s.Kinds) == 0 || slices.Contains(s.Kinds, k)
