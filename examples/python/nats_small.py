@@ -67,7 +67,7 @@ class Nats:
                 yield m  # messages of a stream come under their own subject
             elif isinstance(m, Message) and m.subject == reply:
                 if m.status == 503:
-                    raise NatsError("nobody answers: are the streams set up (tram setup)?")
+                    raise NatsError("nobody answers: is the subject right, and are the streams set up (tram setup)?")
                 yield m
 
     def request(self, subject, data=b"", headers=None):

@@ -27,6 +27,9 @@ func CheckShape(b []byte, limit int) error {
 		owed  uint64 = 1 // items still to come at all depths
 		i     int        // start of the next item
 	)
+	if len(b) == 0 {
+		return bodyFault(ReasonMalformed, "is empty: must be a map")
+	}
 	for {
 		if i >= len(b) {
 			return bodyFault(ReasonMalformed, "ends in the middle")
@@ -39,7 +42,7 @@ func CheckShape(b []byte, limit int) error {
 			return bodyFault(ReasonMalformed, "ends in the middle")
 		}
 		if depth == 0 && h.kind != headMap {
-			return bodyFault(ReasonMalformed, "must be a map, not %s", h.kind)
+			return bodyFault(ReasonMalformed, "must be a map, not %s", notMap(h.kind, b))
 		}
 		if depth > 0 {
 			in := &open[depth-1]
@@ -81,6 +84,15 @@ func CheckShape(b []byte, limit int) error {
 			}
 		}
 	}
+}
+
+// notMap says what stands in the place of the map. JSON is what most first tries
+// publish, and as msgpack it would be the number 123.
+func notMap(kind headKind, b []byte) string {
+	if b[0] == '{' {
+		return "JSON: encode it as msgpack"
+	}
+	return string(kind)
 }
 
 func trailing(n uint64) error {

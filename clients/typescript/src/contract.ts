@@ -61,7 +61,7 @@ export interface Send {
   on_ambiguous?: OnAmbiguous;
   /** sends of one account with the same key go out in the order of publishing */
   order_key?: string;
-  /** never carried out earlier, by the broker's clock, and soon after. Until then the request stands as `deferred` with the reason `scheduled`. Its body may have 290 KiB. The account's contract says `scheduling` */
+  /** never carried out earlier, by the broker's clock, and soon after. Until then the request stands as `deferred` with the reason `scheduled`. Taken where the account's contract has `scheduling` */
   not_before_ms?: number;
   /** never carried out at or after it: ends as `expired`. Later than `not_before_ms`. Give it to everything that is worthless when late */
   expires_at_ms?: number;
@@ -113,7 +113,7 @@ export interface Report {
   sender?: Sender;
   order_by?: string;
   page?: Paging;
-  /** never carried out earlier, by the broker's clock, and soon after. Until then the request stands as `deferred` with the reason `scheduled`. Its body may have 290 KiB. The account's contract says `scheduling` */
+  /** never carried out earlier, by the broker's clock, and soon after. Until then the request stands as `deferred` with the reason `scheduled`. Taken where the account's contract has `scheduling` */
   not_before_ms?: number;
   /** never carried out at or after it: ends as `expired`. Later than `not_before_ms`. Give it to everything that is worthless when late */
   expires_at_ms?: number;
@@ -132,7 +132,7 @@ export interface Command {
   conversation_id?: string;
   tag_id?: string;
   assignee_ids?: string[];
-  /** never carried out earlier, by the broker's clock, and soon after. Until then the request stands as `deferred` with the reason `scheduled`. Its body may have 290 KiB. The account's contract says `scheduling` */
+  /** never carried out earlier, by the broker's clock, and soon after. Until then the request stands as `deferred` with the reason `scheduled`. Taken where the account's contract has `scheduling` */
   not_before_ms?: number;
   /** never carried out at or after it: ends as `expired`. Later than `not_before_ms`. Give it to everything that is worthless when late */
   expires_at_ms?: number;
@@ -398,7 +398,7 @@ export interface Lane {
   http_status?: number;
   /** why, as in a delivery; of a pause, `detail` is what the operator gave as the reason */
   provider_code?: string;
-  /** the provider's own words */
+  /** why, as in a delivery; of a pause, `detail` is what the operator gave as the reason */
   provider_text?: string;
 }
 
@@ -435,6 +435,7 @@ export interface Contract {
   commands?: CommandForm[];
   /** IANA time zone of the account: dates of a range are in it, unless `range.zone` names another; absent: it has none */
   zone?: string;
+  /** whether requests may have `not_before_ms` */
   scheduling?: boolean;
   /** `sender.id` of a send: absent (refused), `optional` or `required` */
   sender?: Need;
