@@ -285,92 +285,6 @@ func TestParse_noDefaults(t *testing.T) {
 	}
 }
 
-func TestParse_environment(t *testing.T) {
-	c, err := parse(t, "dispatcher: {lease: 2s}\n"+minimal, append(env,
-		"TRAM_DISPATCHER_LEASE=4s", "TRAM_STREAMS_REQUESTS_MAX_BYTES=2GiB", "TRAM_BROKER_DURABILITY=always", "TRAM_LOG_LEVEL=",
-		"NATS_URL=host:4222", "TRAM_PORT=tcp://10.0.0.1:80", "TRAM_DISPATCHER_SERVICE_HOST=10.0.0.1")...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.Dispatcher.Lease != 4*time.Second || c.Streams.Requests.MaxBytes != 2<<30 || c.Broker.Durability != "always" || c.NATS.URL != "host:4222" {
-		t.Errorf("got %+v", c)
-	}
-
-	got := faultsOf(t, "", "TRAM_DISPATCHER_LEESE=4s", "TRAM_COLLECTOR_WORKERS=few")
-	want := []string{
-		`TRAM_COLLECTOR_WORKERS must be a whole number, it is "few"`,
-		`TRAM_DISPATCHER_LEESE is not a setting: did you mean TRAM_DISPATCHER_LEASE?`,
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
-func TestParse_secretFiles(t *testing.T) {
-	write := func(text string) string {
-		file := filepath.Join(t.TempDir(), "token")
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return "TRAM_SECRET_SHOP_MAIN_TOKEN_FILE=" + file
-	}
-	for text, want := range map[string]channels.Secret{"abcd": "abcd", "abcd\n": "abcd", "abcd\r\n": "abcd", " a b \n": " a b "} {
-		c, err := parse(t, minimal, write(text))
-		if err != nil || c.Accounts[0].Secrets["token"] != want {
-			t.Errorf("%q: got %v, error %v", text, c, err)
-		}
-	}
-	for _, test := range []struct {
-		environ []string
-		want    string
-	}{
-		{[]string{write(canary), env[0]}, "TRAM_SECRET_SHOP_MAIN_TOKEN and TRAM_SECRET_SHOP_MAIN_TOKEN_FILE are both set: keep one"},
-		{[]string{write(canary + "\n\n")}, "TRAM_SECRET_SHOP_MAIN_TOKEN holds a line break or another control character"},
-		{[]string{write("\n")}, "TRAM_SECRET_SHOP_MAIN_TOKEN_FILE names an empty file"},
-		{[]string{write("abc\n")}, "accounts[0] has a token of 3 characters in TRAM_SECRET_SHOP_MAIN_TOKEN: one of fewer than 4 cannot be told from other words"},
-		{[]string{"TRAM_SECRET_SHOP_MAIN_TOKEN_FILE=nowhere"}, "TRAM_SECRET_SHOP_MAIN_TOKEN_FILE cannot be used: open nowhere"},
-	} {
-		if got := faultsOf(t, minimal, test.environ...); len(got) != 1 || !strings.Contains(got[0], test.want) {
-			t.Errorf("got %q, want one fault with %q", got, test.want)
-		}
-	}
-}
-
-// chooser is a shop whose accounts without a page need no token.
-type chooser struct{ shop }
-
-func (chooser) SecretsOf(a *channels.Account) []string {
-	if a.Setting("page_id", "") == "none" {
-		return nil
-	}
-	return []string{"token"}
-}
-
-func TestParse_chosenSecrets(t *testing.T) {
-	providers := []channels.Provider{chooser{shops[0].(shop)}}
-	file := "accounts: [{provider: shop, name: main, settings: {page_id: none}}]"
-	if _, err := Parse("", []byte(file), nil, providers); err != nil {
-		t.Error(err)
-	}
-	if _, err := Parse("", []byte(minimal), nil, providers); err == nil || !strings.Contains(err.Error(), "needs its token") {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestParse_brokerSecrets(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(file, []byte(canary+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c, err := parse(t, "", "NATS_TOKEN_FILE="+file, "TRAM_BROKER_TOKEN_FILE="+file)
-	if err != nil || c.NATS.TokenFile != file || c.NATS.Token != "" || c.Broker.Token.Reveal() != canary {
-		t.Errorf("got %+v, %v", c, err)
-	}
-	if got := faultsOf(t, "", "NATS_PASSWORD="+canary); !slices.Equal(got, []string{"NATS_PASSWORD is set without NATS_USER"}) {
-		t.Errorf("got %q", got)
-	}
-}
-
 func TestLoad(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "tram.yaml")
 	if _, err := Load(file, nil, shops); !errors.Is(err, os.ErrNotExist) {
@@ -415,35 +329,6 @@ func TestConfig_Dump(t *testing.T) {
 	}
 }
 
-func TestSize(t *testing.T) {
-	for text, want := range map[string]Size{"0": 0, "512": 512, "64KiB": 64 << 10, "8 MiB": 8 << 20, "3GiB": 3 << 30, "-1": -1} {
-		var s Size
-		if err := s.UnmarshalText([]byte(text)); err != nil || s != want {
-			t.Errorf("%q: got %d, %v", text, s, err)
-		}
-	}
-	for _, text := range []string{"", "KiB", "1KB", "9223372036854775807GiB", "-9223372036854775807KiB", "1.5MiB"} {
-		if err := new(Size).UnmarshalText([]byte(text)); err == nil {
-			t.Errorf("%q was taken", text)
-		}
-	}
-	if got := Size(1<<20).String() + " " + Size(1000).String() + " " + Size(0).String(); got != "1MiB 1000 0" {
-		t.Errorf("got %s", got)
-	}
-}
-
-func TestNetworks(t *testing.T) {
-	for text, want := range map[string]string{"": "", "10.1.2.3/16": "10.1.0.0/16", "192.168.7.1,fd00::/8": "192.168.7.1/32, fd00::/8"} {
-		var n Networks
-		if err := n.UnmarshalText([]byte(text)); err != nil {
-			t.Errorf("%q: %v", text, err)
-		}
-		if got, _ := n.MarshalText(); string(got) != want {
-			t.Errorf("%q: got %q, want %q", text, got, want)
-		}
-	}
-}
-
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(minimal))
 	f.Add([]byte("a: &a [*a]\nb: *a\n"))
@@ -453,28 +338,4 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("got %v and %v", c, err)
 		}
 	})
-}
-
-func TestTraces(t *testing.T) {
-	tests := []struct{ name, file, environ, want string }{
-		{"none", "", "", ""},
-		{"file", "telemetry: {traces: {endpoint: 'http://otel:4318/in'}}", "", "http://otel:4318/in"},
-		{"no path", "telemetry: {traces: {endpoint: 'http://otel:4318'}}", "", "http://otel:4318/v1/traces"},
-		{"of traces", "telemetry: {traces: {endpoint: 'http://a'}}", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://b/c", "http://b/c"},
-		{"of all signals", "", "OTEL_EXPORTER_OTLP_ENDPOINT=https://otel/base/", "https://otel/base/v1/traces"},
-		{"of all signals, and a file", "telemetry: {traces: {endpoint: 'http://a/b'}}", "OTEL_EXPORTER_OTLP_ENDPOINT=https://otel", "http://a/b"},
-		{"disabled", "telemetry: {traces: {endpoint: 'http://a/b'}}", "OTEL_SDK_DISABLED=true", ""},
-		{"no exporter", "telemetry: {traces: {endpoint: 'http://a/b'}}", "OTEL_TRACES_EXPORTER=none", ""},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			c, err := parse(t, test.file, append(slices.Clone(env), test.environ)...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := c.Telemetry.Traces.Endpoint; got != test.want {
-				t.Errorf("got %q, want %q", got, test.want)
-			}
-		})
-	}
 }
