@@ -13,7 +13,6 @@ import (
 
 // A clusterPlan says how often what happens to a cluster.
 type clusterPlan struct {
-	Seed    uint64        // of everything random
 	Times   int           // that each fault happens
 	Rate    float64       // sends published per second meanwhile
 	Away    time.Duration // how long a node is cut off or frozen
@@ -61,8 +60,8 @@ func (plan clusterPlan) faults() ([]fault, error) {
 	return nil, fmt.Errorf("there is no fault %q", plan.Only)
 }
 
-func (plan clusterPlan) scene() scene {
-	return scene{Seed: plan.Seed, Cluster: true, Partitions: 16, Accounts: crashAccounts, Journal: 2_000_000}
+func (plan clusterPlan) scene(seed uint64) scene {
+	return scene{Seed: seed, Cluster: true, Partitions: 16, Accounts: crashAccounts, Journal: 2_000_000}
 }
 
 // span is what was published while one kind of fault happened.

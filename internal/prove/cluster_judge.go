@@ -38,7 +38,7 @@ func (r *clusterRun) judge(ctx context.Context, spans []span, reports *reportLoa
 	if err != nil {
 		return nil, err
 	}
-	table.note("seed", r.plan.Seed)
+	table.note("seed", r.seed)
 	for _, s := range spans {
 		v := b.judge(s.from, s.to)
 		got := fmt.Sprintf("%d sends\t%d unknown\t%d sent again\t%d lost\t%d ended twice\t%d called twice\t%d others\tno request stored for %s\tno call for %s\tno event for %s",

@@ -13,10 +13,17 @@ import (
 	"github.com/tramhq/tram/pkg/events"
 )
 
+type malformedPlan struct {
+	Bodies int // to publish
+}
+
+func (malformedPlan) scene(seed uint64) scene { return scene{Seed: seed} }
+
 // malformed publishes bodies that are no requests, past the library that would
 // refuse them. Each must become a dead letter with a reason, no process may
 // die, and a good send among them must go its way.
-func malformed(ctx context.Context, s *stage, n int) (report, error) {
+func malformed(ctx context.Context, s *stage, plan malformedPlan) (report, error) {
+	n := plan.Bodies
 	dispatcher, collector, err := s.startBoth()
 	if err != nil {
 		return nil, err

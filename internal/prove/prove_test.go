@@ -36,15 +36,14 @@ func TestWhoeverDiesNothingIsLostOrDoubled(t *testing.T) {
 
 func TestAClusterLosesALeaderAndADispatcher(t *testing.T) {
 	t.Parallel()
-	plan := clusterPlan{Seed: 1, Times: 1, Rate: 50, Quickly: true}
-	play(t, plan.scene(), func(ctx context.Context, s *stage) (report, error) { return proveCluster(ctx, s, plan) })
+	plan := clusterPlan{Times: 1, Rate: 50, Quickly: true}
+	play(t, plan.scene(1), func(ctx context.Context, s *stage) (report, error) { return proveCluster(ctx, s, plan) })
 }
 
 func TestHostileBodiesBecomeDeadLetters(t *testing.T) {
 	t.Parallel()
-	play(t, scene{Seed: 1}, func(ctx context.Context, s *stage) (report, error) {
-		return malformed(ctx, s, 5000)
-	})
+	plan := malformedPlan{Bodies: 5000}
+	play(t, plan.scene(1), func(ctx context.Context, s *stage) (report, error) { return malformed(ctx, s, plan) })
 }
 
 func TestDispatchersThatComeAndGoHoldTheLimits(t *testing.T) {

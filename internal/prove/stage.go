@@ -25,6 +25,7 @@ type stage struct {
 	dir      string
 	programs string // where they are
 	self     string // this very program, to be the broker
+	seed     uint64 // of random
 	random   *rand.Rand
 	address  string   // of the broker
 	maxStore int64    // the same
@@ -46,7 +47,7 @@ func newStage(ctx context.Context, c scene) (_ *stage, err error) {
 	if c.Accounts == nil {
 		c.Accounts = []account{prover}
 	}
-	s := &stage{random: rand.New(rand.NewPCG(c.Seed, 0)), log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	s := &stage{seed: c.Seed, random: rand.New(rand.NewPCG(c.Seed, 0)), log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	if s.dir, err = os.MkdirTemp("", "tram-prove-"); err != nil {
 		return nil, err
 	}

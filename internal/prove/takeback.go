@@ -17,6 +17,8 @@ type takebackPlan struct {
 	Sends int // each of which is taken back
 }
 
+func (takebackPlan) scene(seed uint64) scene { return scene{Seed: seed} }
+
 // takeback pauses an account, gives it a campaign, takes all of it back at once,
 // and lets the account go on under another owner. Every cancel must be answered
 // while the account is paused, and nothing may be called.
