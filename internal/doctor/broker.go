@@ -19,8 +19,8 @@ import (
 func Broker(ctx context.Context, nc *nats.Conn) []Finding {
 	f := findings{check: CheckBroker}
 	server := nc.ConnectedServerName()
-	if max := nc.MaxPayload(); max < broker.MinPayload {
-		f.add(Fail, server, "set max_payload in the servers' configuration; deployments/nats has one", "max_payload is %d bytes, want at least %d", max, broker.MinPayload)
+	if payload := nc.MaxPayload(); payload < broker.MinPayload {
+		f.add(Fail, server, "set max_payload in the servers' configuration; deployments/nats has one", "max_payload is %d bytes, want at least %d", payload, broker.MinPayload)
 	}
 	if _, err := nc.TLSConnectionState(); err != nil && !loopback(nc.ConnectedUrl()) {
 		f.add(Warn, server, "use tls:// and docs/security.md", "the connection leaves this machine and is not encrypted")
