@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -174,6 +173,3 @@ func isTerminal(stream any) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
-
-// printLine prints one JSON line.
-func printLine(w io.Writer, v any) error { return (&printer{w: w}).line(v) }

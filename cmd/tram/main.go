@@ -154,7 +154,7 @@ func versionCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if asJSON {
-				return newPrinter(cmd.OutOrStdout(), true).line(struct {
+				return printLine(cmd.OutOrStdout(), struct {
 					Version string `json:"version"`
 					Commit  string `json:"commit,omitempty"`
 					Go      string `json:"go"`

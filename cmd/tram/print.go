@@ -53,8 +53,11 @@ func (p *printer) receipt(r *events.Request, receipt events.Receipt) error {
 	return err
 }
 
-func (p *printer) line(v any) error {
-	e := json.NewEncoder(p.w)
+func (p *printer) line(v any) error { return printLine(p.w, v) }
+
+// printLine prints one JSON line.
+func printLine(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
 }
