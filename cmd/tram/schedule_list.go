@@ -106,9 +106,6 @@ func (l *lastRun) text(zone *time.Location) string {
 
 func whenText(s *schedule.Schedule) string { return cmp.Or(s.Cron, "every "+s.Every) }
 
-// clockTime is a time as a clock in its zone shows it.
-func clockTime(t time.Time) string { return t.Format("2006-01-02 15:04 MST") }
-
 // asked is the range of a request in words, in a zone.
 func asked(r events.Range, zone *time.Location) string {
 	switch {

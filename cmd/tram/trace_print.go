@@ -123,15 +123,6 @@ func (t *traced) entries(w io.Writer) {
 	}
 }
 
-// since writes how many milliseconds lie between two things.
-func since(ms int64) string {
-	d := time.Duration(ms) * time.Millisecond
-	if d < time.Minute {
-		return d.Round(time.Millisecond).String()
-	}
-	return span(d)
-}
-
 // place is where an entry stands.
 func place(e history.Entry) string {
 	if e.Seq == 0 {
@@ -212,12 +203,4 @@ func says(e history.Entry) string {
 		add("%s", e.Note)
 	}
 	return strings.Join(parts, ", ")
-}
-
-// note is a text in parentheses, if there is one.
-func note(text string) string {
-	if text == "" {
-		return ""
-	}
-	return " (" + text + ")"
 }
