@@ -115,15 +115,25 @@ func (e *entry) plannable() bool {
 	return time.UnixMilli(e.req.Timing().NotBeforeMS).Sub(e.msg.Time) > planFrom-time.Second
 }
 
-// maxPlanned bounds the body of a request that can be planned: what the server
-// adds to its headers must leave room for it in REQUESTS.
-const maxPlanned = 290 << 10
+// A request that can be planned has at most so many bytes, headers and body
+// together, and so many of headers: what the server adds must leave room for it in
+// REQUESTS, and below the 64 KiB that headers may have. The server would try one
+// that has no room there again and again, and nothing behind it would come.
+const (
+	maxPlanned        = 290 << 10
+	maxPlannedHeaders = 60 << 10
+)
+
+func (e *entry) tooLargeToPlan() bool {
+	all := (&nats.Msg{Header: e.msg.Header, Data: e.msg.Data}).Size()
+	return all > maxPlanned || all-len(e.msg.Data) > maxPlannedHeaders
+}
 
 // plan hands e over to the broker's clock.
 func (x *execution) plan() {
 	stored, err := broker.ParseStored(x.e.msg.Subject)
-	if err != nil || len(x.e.msg.Data) > maxPlanned {
-		x.refuse(ReasonInvalidRequest, fmt.Sprintf("a request with not_before_ms may have a body of %d bytes at most", maxPlanned))
+	if err != nil || x.e.tooLargeToPlan() {
+		x.refuse(ReasonInvalidRequest, fmt.Sprintf("a request with not_before_ms may have %d bytes at most, headers and body together, and %d of headers", maxPlanned, maxPlannedHeaders))
 		return
 	}
 	switch err := x.planAt(stored, x.e.req.Timing().NotBeforeMS); {

@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -118,6 +119,44 @@ func TestPlannedRequestsOutliveBrokerAndDispatcher(t *testing.T) {
 	r.start(nil)
 	r.calledOnce(due, 20*time.Second)
 	r.eventually(func() string { return r.endedByID(len(due)) })
+}
+
+// What could not come back would hold up all that is due after it.
+func TestARequestThatIsTooLargeToComeBackIsRefused(t *testing.T) {
+	r := newRig(t)
+	r.start(nil)
+	large := func(id string, headers, all int) uint64 {
+		m, err := events.EncodeRequest(&events.Request{
+			Meta: events.Meta{ID: id, Source: "/test"}, Kind: events.KindSend, Provider: "fake", Account: "shop", Class: events.Normal,
+			Send: &events.Send{
+				Recipient: events.Recipient{Kind: events.ByPhone, Value: "09" + id},
+				Content:   events.Content{Kind: events.ContentText, Text: "xin chào"},
+				Timing:    events.Timing{NotBeforeMS: time.Now().Add(4 * time.Second).UnixMilli()},
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Header.Del("Nats-Msg-Id")
+		m.Header["x"] = []string{strings.Repeat("y", headers)}
+		if pad := all - m.Size() + len(m.Subject) - 9; pad > 0 { // a field that nobody knows: its head, "pad", and so many bytes
+			m.Data[0]++
+			m.Data = append(append(m.Data, "\xa3pad\xc6"...), binary.BigEndian.AppendUint32(nil, uint32(pad))...)
+			m.Data = append(m.Data, make([]byte, pad)...)
+		}
+		return r.b.Publish(m)
+	}
+	tooLarge := []uint64{large("1", 60<<10, 300<<10), large("2", 62<<10, 0)}
+	large("3", 58<<10, 290<<10)
+	large("4", 0, 0)
+	for _, seq := range tooLarge {
+		r.one(seq, events.StateRejected, ReasonInvalidRequest)
+	}
+	for _, id := range []string{"3", "4"} {
+		if end := r.byID(id); end.State != events.StateAccepted {
+			t.Errorf("%s ended as %s, %+v", id, end.State, end.Why)
+		}
+	}
 }
 
 // What an owner that died has planned, and has not told, is planned.

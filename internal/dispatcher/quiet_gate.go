@@ -167,7 +167,7 @@ func (x *execution) hushed(now time.Time) bool {
 	}
 	// What it has come to so far would be lost on the way through LATER.
 	begun := e.attempts > 0 || e.step.Number > 1
-	if begun || e.kept && e.plannable() || until.Sub(now) <= planFrom || len(e.msg.Data) > maxPlanned || !x.putOff(until) {
+	if begun || e.kept && e.plannable() || until.Sub(now) <= planFrom || e.tooLargeToPlan() || !x.putOff(until) {
 		e.hushed, x.decision.retryIn = true, until.Sub(now)
 	}
 	return true

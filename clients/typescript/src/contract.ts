@@ -61,7 +61,7 @@ export interface Send {
   on_ambiguous?: OnAmbiguous;
   /** sends of one account with the same key go out in the order of publishing */
   order_key?: string;
-  /** never carried out earlier, by the broker's clock, and soon after. Until then the request stands as `deferred` with the reason `scheduled`. Taken where the account's contract has `scheduling` */
+  /** never carried out earlier, by the broker's clock, and soon after. Until then the request stands as `deferred` with the reason `scheduled`. Its headers may have 60 KiB, 290 KiB with the body. Taken where the account's contract has `scheduling` */
   not_before_ms?: number;
   /** never carried out at or after it: ends as `expired`. Later than `not_before_ms`. Give it to everything that is worthless when late */
   expires_at_ms?: number;
@@ -113,7 +113,7 @@ export interface Report {
   sender?: Sender;
   order_by?: string;
   page?: Paging;
-  /** never carried out earlier, by the broker's clock, and soon after. Until then the request stands as `deferred` with the reason `scheduled`. Taken where the account's contract has `scheduling` */
+  /** never carried out earlier, by the broker's clock, and soon after. Until then the request stands as `deferred` with the reason `scheduled`. Its headers may have 60 KiB, 290 KiB with the body. Taken where the account's contract has `scheduling` */
   not_before_ms?: number;
   /** never carried out at or after it: ends as `expired`. Later than `not_before_ms`. Give it to everything that is worthless when late */
   expires_at_ms?: number;
@@ -132,7 +132,7 @@ export interface Command {
   conversation_id?: string;
   tag_id?: string;
   assignee_ids?: string[];
-  /** never carried out earlier, by the broker's clock, and soon after. Until then the request stands as `deferred` with the reason `scheduled`. Taken where the account's contract has `scheduling` */
+  /** never carried out earlier, by the broker's clock, and soon after. Until then the request stands as `deferred` with the reason `scheduled`. Its headers may have 60 KiB, 290 KiB with the body. Taken where the account's contract has `scheduling` */
   not_before_ms?: number;
   /** never carried out at or after it: ends as `expired`. Later than `not_before_ms`. Give it to everything that is worthless when late */
   expires_at_ms?: number;
