@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"strconv"
@@ -207,6 +208,30 @@ func ParseDead(subject string) (group, provider, account string, err error) {
 		return "", "", "", fmt.Errorf("subject %q: want tram.dead.<group>.<provider>.<account>", subject)
 	}
 	return t[2], t[3], t[4], nil
+}
+
+// RequestsOf matches the requests of an account; "" for a name is all.
+func RequestsOf(provider, account string) string { return "req.*." + tokens(provider, account) + ".*.*" }
+
+// PlansOf matches what LATER keeps until its time, for the same.
+func PlansOf(provider, account string) string {
+	return "tram.later.plan.*." + tokens(provider, account) + ".*.*.*.*"
+}
+
+// ResultsOf matches the results of the same.
+func ResultsOf(provider, account string) string { return "tram.result.*." + tokens(provider, account) }
+
+// DeadOf matches the dead letters of a group and an account; "" is all.
+func DeadOf(group, provider, account string) string {
+	return DeadPrefix + tokens(group, provider, account)
+}
+
+// tokens joins names in a subject, with * for those that are "".
+func tokens(names ...string) string {
+	for i, name := range names {
+		names[i] = cmp.Or(name, "*")
+	}
+	return strings.Join(names, ".")
 }
 
 // ReplayStream is the stream of its own that a replay publishes to, under

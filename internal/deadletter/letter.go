@@ -96,9 +96,9 @@ func among[T comparable](wanted []T, v T) bool { return len(wanted) == 0 || slic
 
 // subject is what of f the broker itself can tell.
 func (f *Filter) subject() string {
-	group := "*"
+	group := ""
 	if len(f.Groups) == 1 {
 		group = string(f.Groups[0])
 	}
-	return broker.DeadSubject(group, cmp.Or(f.Provider, "*"), cmp.Or(f.Account, "*"))
+	return broker.DeadOf(group, f.Provider, f.Account)
 }

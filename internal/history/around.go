@@ -3,7 +3,6 @@ package history
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -69,7 +68,7 @@ func (t *telling) cancels(ctx context.Context) error {
 		return nil
 	}
 	w := broker.Window{
-		Subjects: []string{fmt.Sprintf("req.%d.%s.%s.*.%s", t.partition, t.provider, t.account, events.KindCancel)},
+		Subjects: []string{broker.StoredSubject{Partition: t.partition, Provider: t.provider, Account: t.account, Class: "*", Kind: events.KindCancel}.String()},
 		From:     t.messages[0].seq + 1,
 	}
 	var err error

@@ -1,7 +1,6 @@
 package history
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -123,7 +122,7 @@ func requestsOf(q Query) []string {
 	if q.Provider+q.Account == "" {
 		return nil
 	}
-	return []string{"req.*." + cmp.Or(q.Provider, "*") + "." + cmp.Or(q.Account, "*") + ".*.*"}
+	return []string{broker.RequestsOf(q.Provider, q.Account)}
 }
 
 // gathered are requests as they are found.

@@ -2,7 +2,6 @@ package history
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -19,7 +18,7 @@ import (
 // REQUESTS does.
 func (r *Reader) findPlanned(ctx context.Context, q Query) ([]*subject, error) {
 	all := gathered{query: q, partitions: r.partitions}
-	w := broker.Window{Subjects: []string{"tram.later.plan.*." + cmp.Or(q.Provider, "*") + "." + cmp.Or(q.Account, "*") + ".*.*.*.*"}, HeadersOnly: true}
+	w := broker.Window{Subjects: []string{broker.PlansOf(q.Provider, q.Account)}, HeadersOnly: true}
 	err := r.scan(ctx, broker.Later, w, func(m *broker.Stored) error {
 		at, _, seq, err := broker.ParseLater(m.Subject)
 		source := m.Header.Get(events.HeaderSource)
@@ -36,7 +35,7 @@ func (r *Reader) findPlanned(ctx context.Context, q Query) ([]*subject, error) {
 // findResult looks for the id in the results of requests that have left REQUESTS:
 // the ledger is kept for some hours longer.
 func (r *Reader) findResult(ctx context.Context, q Query) ([]*subject, error) {
-	w := broker.Window{Subjects: []string{"tram.result.*." + cmp.Or(q.Provider, "*") + "." + cmp.Or(q.Account, "*")}}
+	w := broker.Window{Subjects: []string{broker.ResultsOf(q.Provider, q.Account)}}
 	s, err := r.js.Stream(ctx, broker.Requests)
 	if err != nil {
 		return nil, fmt.Errorf("read stream %s: %w", broker.Requests, err)
@@ -63,7 +62,7 @@ func (r *Reader) findResult(ctx context.Context, q Query) ([]*subject, error) {
 // findLetter looks for the id among the dead letters, which wait the longest.
 func (r *Reader) findLetter(ctx context.Context, q Query) ([]*subject, error) {
 	all := gathered{query: q, partitions: r.partitions}
-	w := broker.Window{Subjects: []string{broker.DeadSubject("*", cmp.Or(q.Provider, "*"), cmp.Or(q.Account, "*"))}}
+	w := broker.Window{Subjects: []string{broker.DeadOf("", q.Provider, q.Account)}}
 	err := r.scan(ctx, broker.Dead, w, func(m *broker.Stored) error {
 		l, err := deadletter.Read(m)
 		if err == nil {

@@ -151,7 +151,7 @@ func (t *telling) dead(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w := broker.Window{Subjects: []string{broker.DeadSubject("*", t.provider, t.account)}, From: from}
+	w := broker.Window{Subjects: []string{broker.DeadOf("", t.provider, t.account)}, From: from}
 	err = t.scan(ctx, broker.Dead, w, func(m *broker.Stored) error {
 		l, err := deadletter.Read(m)
 		if err != nil || !t.same(l) {

@@ -48,7 +48,7 @@ func (s *Selection) Between(ctx context.Context, read *broker.Reader, since, unt
 func (s *Selection) window() broker.Window {
 	w := broker.Window{From: s.From, To: s.To}
 	if s.Provider+s.Account != "" {
-		w.Subjects = []string{"tram.result.*." + cmp.Or(s.Provider, "*") + "." + cmp.Or(s.Account, "*")}
+		w.Subjects = []string{broker.ResultsOf(s.Provider, s.Account)}
 	}
 	return w
 }
