@@ -211,7 +211,9 @@ func ParseDead(subject string) (group, provider, account string, err error) {
 }
 
 // RequestsOf matches the requests of an account; "" for a name is all.
-func RequestsOf(provider, account string) string { return "req.*." + tokens(provider, account) + ".*.*" }
+func RequestsOf(provider, account string) string {
+	return "req.*." + tokens(provider, account) + ".*.*"
+}
 
 // PlansOf matches what LATER keeps until its time, for the same.
 func PlansOf(provider, account string) string {
