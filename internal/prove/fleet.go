@@ -103,12 +103,11 @@ func (f *fleet) owners(partition int) []claim {
 
 // A record is when an account was called in a stretch of time.
 type record struct {
-	calls    []time.Time
-	use      float64 // share of the limit, while it had an owner
-	gaps     int     // changes of the owner
-	lost     time.Duration
-	longest  time.Duration
-	from, to time.Time
+	calls   []time.Time
+	use     float64 // share of the limit, while it had an owner
+	gaps    int     // changes of the owner
+	lost    time.Duration
+	longest time.Duration
 }
 
 // record judges the calls of a from one time to another by what it may be
@@ -121,7 +120,7 @@ func (f *fleet) record(a account, from, to time.Time, perSecond float64) (*recor
 // be called per second together, which the owner of partition home sees to.
 // Their backlog must last.
 func (f *fleet) recordOf(accounts []account, home int, from, to time.Time, perSecond float64) (*record, error) {
-	r := &record{from: from, to: to}
+	r := new(record)
 	for _, a := range accounts {
 		for _, c := range f.sandbox.Calls(sandbox.Filter{Provider: a.provider(), Account: a.Name}) {
 			if !c.At.Before(from) && c.At.Before(to) {

@@ -112,7 +112,6 @@ func at(a *channels.Account, host string) *channels.Account {
 // A sample is one call of a case that went well: what the checks that make
 // their own answers start from.
 type sample struct {
-	c    Case
 	a    *channels.Account
 	r    *events.Request
 	step channels.Step
@@ -165,7 +164,7 @@ func (b *bench) steps(c Case) (steps []sample) {
 		if err != nil || call == nil {
 			break // checkCase tells
 		}
-		steps = append(steps, sample{c, a, r, step, call, ex})
+		steps = append(steps, sample{a, r, step, call, ex})
 		step = channels.Step{Number: step.Number + 1, Cursor: ex.Verdict.Next}
 	}
 	return steps
