@@ -58,6 +58,9 @@ func TestAllTriesAreInOneTrace(t *testing.T) {
 	var tries []telemetrytest.Span
 	for _, s := range to.Spans() {
 		spans[s.SpanID] = s
+		if refused := s.Attributes["tram.answer"] == "retry"; s.Failed != refused {
+			t.Errorf("%s: it failed is %v, the call was refused is %v", s.Name, s.Failed, refused)
+		}
 		if s.Name == "process tram.send" {
 			tries = append(tries, s)
 		}
