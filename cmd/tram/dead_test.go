@@ -32,7 +32,7 @@ func sendTo(t *testing.T, server, phone, id string) {
 // letters waits until n dead letters are listed, and returns them.
 func letters(t *testing.T, server string, n int) (all []listed) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		stdout, _ := dead(t, server, "list", "--json")
 		all = nil
 		for line := range strings.Lines(stdout) {

@@ -163,11 +163,15 @@ func printsJSON(t *testing.T, args ...string) {
 	}
 }
 
+// patience is how long a test waits for what must happen: a busy machine is slow,
+// and only a test that fails waits for so long.
+const patience = time.Minute
+
 // untilWell asks the doctor until nothing has failed, as it may while partitions
 // have no owner yet, and returns what it printed.
 func untilWell(t *testing.T, args ...string) string {
 	t.Helper()
-	for end := time.Now().Add(60 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		code, stdout, stderr := tram(t, "", append([]string{"doctor"}, args...)...)
 		if code == 0 {
 			return stdout

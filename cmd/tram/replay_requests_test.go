@@ -47,9 +47,9 @@ func TestReplayRequests(t *testing.T) {
 
 	// They are sent: their deliveries name their ancestors.
 	seen := ""
-	for deadline := time.Now().Add(30 * time.Second); strings.Count(seen, `"ancestor_id":"`) < 2; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); strings.Count(seen, `"ancestor_id":"`) < 2; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not sent again within 30 seconds: %s", seen)
+			t.Fatalf("not sent again within %v: %s", patience, seen)
 		}
 		code, stdout, _ := tram(t, "", "export", "TRAM_EVENTS", "--subject", "tram.delivery.>", "-s", up.nats)
 		if seen = stdout; code != 0 {

@@ -79,7 +79,7 @@ func TestLane(t *testing.T) {
 // awaitStatus asks until the answer is as it should be.
 func awaitStatus(t *testing.T, server string, good func(*relayStatus) bool) *relayStatus {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; {
 		code, stdout, stderr := tram(t, "", "status", "--json", "-s", server)
 		var s relayStatus
 		if err := json.Unmarshal([]byte(stdout), &s); code != 0 || err != nil {

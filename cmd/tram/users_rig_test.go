@@ -129,7 +129,7 @@ func (g *guarded) as(user string, args ...string) (stdout string) {
 func (g *guarded) await(provider, account string) {
 	g.t.Helper()
 	directory := events.NewDirectory(g.connect("operator", nil))
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		_, err := directory.Contract(g.t.Context(), provider, account)
 		if err == nil {
 			return
@@ -157,7 +157,7 @@ func send(id string, in time.Duration) *events.Request {
 // ready waits until dispatchers have said what the accounts can do.
 func (g *guarded) ready(p *events.Publisher) {
 	g.t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		_, err := p.Publish(g.t.Context(), send("ready", 0))
 		if err == nil {
 			return
@@ -182,7 +182,7 @@ func (g *guarded) read(requests map[string]bool) {
 // until reads events as a service, on from the last one, until done.
 func (g *guarded) until(what string, done func(*events.Event) bool) {
 	g.t.Helper()
-	ctx, cancel := context.WithTimeout(g.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(g.t.Context(), patience)
 	defer cancel()
 	met := false
 	err := events.Subscribe(ctx, g.connect("downstream_shop", nil), events.SubscribeConfig{Durable: "shop"}, func(_ context.Context, e *events.Event) error {
@@ -206,7 +206,7 @@ func (g *guarded) doubt(name string) {
 		run := &schedule.Run{AtMS: time.Now().UnixMilli(), ID: "lost", Provider: "momo", Account: "shop", Class: events.Bulk}
 		err = store.Record(g.t.Context(), e, schedule.Progress{HandledMS: run.AtMS, Last: run})
 	}
-	for end := time.Now().Add(20 * time.Second); err == nil && e.Progress.Last != nil; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); err == nil && e.Progress.Last != nil; time.Sleep(20 * time.Millisecond) {
 		if e, err = store.Get(g.t.Context(), name); time.Now().After(end) {
 			err = errors.New("nobody cares about its run")
 		}
@@ -218,11 +218,9 @@ func (g *guarded) doubt(name string) {
 
 func (g *guarded) awaitLetters(n int) {
 	g.t.Helper()
-	for end := time.Now().Add(20 * time.Second); strings.Count(g.as("operator", "dead", "list", "--json"), "\n") != n; time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			g.t.Fatalf("there are not %d dead letters", n)
-		}
-	}
+	brokertest.Eventually(g.t, fmt.Sprintf("there are %d dead letters", n), func() bool {
+		return strings.Count(g.as("operator", "dead", "list", "--json"), "\n") == n
+	})
 }
 
 // number returns the number of the letter of a request from a list in JSON.
