@@ -27,32 +27,6 @@ func takeback(ctx context.Context, s *stage, plan takebackPlan) (report, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := s.lane(ctx, "pause"); err != nil {
-		return nil, err
-	}
-	err = s.publish(ctx, 0, plan.Sends, 0, func(i int) (*nats.Msg, error) {
-		r := sendTo(prover, i)
-		r.Class = events.Bulk
-		return encode(r)
-	})
-	if err != nil {
-		return nil, err
-	}
-	before, err := d.rss()
-	if err != nil {
-		return nil, err
-	}
-	began := time.Now()
-	err = s.publish(ctx, 0, plan.Sends, 0, func(i int) (*nats.Msg, error) {
-		return encode(&events.Request{
-			Meta: events.Meta{ID: "cancel-" + strconv.Itoa(i), Source: "/prove"}, Kind: events.KindCancel,
-			Provider: prover.provider(), Account: prover.Name, Class: events.Urgent, Cancel: &events.Cancel{ID: sendID(i)},
-		})
-	})
-	if err != nil {
-		return nil, err
-	}
-	published := time.Since(began)
 	largest := 0
 	all := func(what, subject string) error { // and looks how large the checkpoint is meanwhile
 		return until(ctx, time.Hour, what, func() (bool, error) {
@@ -61,6 +35,22 @@ func takeback(ctx context.Context, s *stage, plan takebackPlan) (report, error) 
 			return n >= uint64(plan.Sends), errors.Join(err, alive(d, c))
 		})
 	}
+
+	if err := s.lane(ctx, "pause"); err != nil {
+		return nil, err
+	}
+	if err := s.publish(ctx, 0, plan.Sends, 0, bulkSend); err != nil {
+		return nil, err
+	}
+	before, err := d.rss()
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	if err := s.publish(ctx, 0, plan.Sends, 0, cancelOf); err != nil {
+		return nil, err
+	}
+	published := time.Since(began)
 	if err := all("the answers", "tram.outcome.>"); err != nil {
 		return nil, err
 	}
@@ -87,6 +77,32 @@ func takeback(ctx context.Context, s *stage, plan takebackPlan) (report, error) 
 		return nil, err
 	}
 
+	r, err := s.judgeTakeback(ctx, plan)
+	r.note("cancels published within", published.Round(time.Millisecond))
+	r.note("answered within, while the account is paused", answered.Round(time.Millisecond))
+	r.note("ended within, after the account goes on", ended.Round(time.Millisecond))
+	r.note("dispatcher, memory before, at most while it answers, at most while another one ends them", fmt.Sprintf("%d, %d, %d MiB", before>>20, peak>>20, peak2>>20))
+	r.note("largest checkpoint", fmt.Sprintf("%d bytes", largest))
+	return r, err
+}
+
+// bulkSend is send number i of the campaign.
+func bulkSend(i int) (*nats.Msg, error) {
+	r := sendTo(prover, i)
+	r.Class = events.Bulk
+	return encode(r)
+}
+
+// cancelOf takes send number i back.
+func cancelOf(i int) (*nats.Msg, error) {
+	return encode(&events.Request{
+		Meta: events.Meta{ID: "cancel-" + strconv.Itoa(i), Source: "/prove"}, Kind: events.KindCancel,
+		Provider: prover.provider(), Account: prover.Name, Class: events.Urgent, Cancel: &events.Cancel{ID: sendID(i)},
+	})
+}
+
+// judgeTakeback says what became of the cancels and of the sends.
+func (s *stage) judgeTakeback(ctx context.Context, plan takebackPlan) (r report, err error) {
 	states := map[events.State]int{} // of cancels done, of sends cancelled
 	err = broker.NewReader(s.js).Scan(ctx, broker.Events, broker.Window{}, func(m *broker.Stored) error {
 		e, err := events.DecodeEvent(m.Subject, m.Header, m.Data)
@@ -100,21 +116,12 @@ func takeback(ctx context.Context, s *stage, plan takebackPlan) (report, error) 
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	var r report
 	want := strconv.Itoa(plan.Sends)
 	r.add("cancels that came in time", states[events.StateDone], want, states[events.StateDone] == plan.Sends)
 	r.add("sends that ended as cancelled", states[events.StateCancelled], want, states[events.StateCancelled] == plan.Sends)
 	calls := s.sandbox.Stats().Calls
 	r.add("calls", calls, "0", calls == 0)
-	r.note("cancels published within", published.Round(time.Millisecond))
-	r.note("answered within, while the account is paused", answered.Round(time.Millisecond))
-	r.note("ended within, after the account goes on", ended.Round(time.Millisecond))
-	r.note("dispatcher, memory before, at most while it answers, at most while another one ends them", fmt.Sprintf("%d, %d, %d MiB", before>>20, peak>>20, peak2>>20))
-	r.note("largest checkpoint", fmt.Sprintf("%d bytes", largest))
-	return r, nil
+	return r, err
 }
 
 // lane tells the fleet to pause or resume the prover.
