@@ -360,7 +360,7 @@ export interface ProviderRecord {
   kind: string;
   /** its id at the provider */
   id: string;
-  /** parts with a meaning of their own; times are unix milliseconds under names that end in `_ms`; `truncated` is `true` where the object was too large for an event and `object` is empty */
+  /** parts with a meaning of their own; times are unix milliseconds under names that end in `_ms`; `truncated` is `true` where the object was too large for an event: `object` is empty then, and long attributes and `metadata` are left out */
   attrs?: { [name: string]: string };
   /** the provider's object as JSON text, secrets removed */
   object: string;
