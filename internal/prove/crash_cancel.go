@@ -23,12 +23,7 @@ func (s *stage) cancels(ctx context.Context, l *load, rate float64) *cancels {
 		if i <= last || i < l.from {
 			return nil
 		}
-		send := sendTo(crashAccounts[i%len(crashAccounts)], i)
-		m, err := encode(&events.Request{
-			Meta: events.Meta{ID: fmt.Sprint("cancel-", i), Source: "/prove"}, Kind: events.KindCancel,
-			Provider: send.Provider, Account: send.Account, Class: events.Urgent,
-			Cancel: &events.Cancel{ID: send.ID},
-		})
+		m, err := encode(cancelTo(crashAccounts[i%len(crashAccounts)], i))
 		if err == nil {
 			err = s.publishUntilStored(ctx, m)
 		}

@@ -90,6 +90,14 @@ func sendTo(a account, i int) *events.Request {
 	}
 }
 
+// cancelTo takes back what sendTo made.
+func cancelTo(a account, i int) *events.Request {
+	return &events.Request{
+		Meta: events.Meta{ID: fmt.Sprintf("cancel-%d", i), Source: "/prove"}, Kind: events.KindCancel,
+		Provider: a.provider(), Account: a.Name, Class: events.Urgent, Cancel: &events.Cancel{ID: sendID(i)},
+	}
+}
+
 // encode refuses what the library for producers would refuse.
 func encode(r *events.Request) (*nats.Msg, error) {
 	if err := r.Validate(); err != nil {

@@ -47,7 +47,7 @@ func takeback(ctx context.Context, s *stage, plan takebackPlan) (report, error) 
 		return nil, err
 	}
 	began := time.Now()
-	if err := s.publish(ctx, 0, plan.Sends, 0, cancelOf); err != nil {
+	if err := s.publish(ctx, 0, plan.Sends, 0, func(i int) (*nats.Msg, error) { return encode(cancelTo(prover, i)) }); err != nil {
 		return nil, err
 	}
 	published := time.Since(began)
@@ -91,14 +91,6 @@ func bulkSend(i int) (*nats.Msg, error) {
 	r := sendTo(prover, i)
 	r.Class = events.Bulk
 	return encode(r)
-}
-
-// cancelOf takes send number i back.
-func cancelOf(i int) (*nats.Msg, error) {
-	return encode(&events.Request{
-		Meta: events.Meta{ID: "cancel-" + strconv.Itoa(i), Source: "/prove"}, Kind: events.KindCancel,
-		Provider: prover.provider(), Account: prover.Name, Class: events.Urgent, Cancel: &events.Cancel{ID: sendID(i)},
-	})
 }
 
 // judgeTakeback says what became of the cancels and of the sends.
