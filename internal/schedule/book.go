@@ -117,7 +117,7 @@ func (b *Book) Take(m *broker.Stored) *Entry {
 	case !progress && m.Seq > e.Revision:
 		e.Revision, e.Since, e.Schedule, e.Fault = m.Seq, m.Time, nil, nil
 		if !gone {
-			e.Schedule, e.Fault = Decode(name, m.Data)
+			e.Schedule, e.Fault = decode(name, m.Data)
 		}
 	default:
 		return nil

@@ -8,9 +8,9 @@ import (
 	"io"
 )
 
-// Decode reads the schedule of that name as it is stored. The error is an
+// decode reads the schedule of that name as it is stored. The error is an
 // [*events.InvalidError] with every fault.
-func Decode(name string, data []byte) (*Schedule, error) {
+func decode(name string, data []byte) (*Schedule, error) {
 	s := new(Schedule)
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields() // one who writes "timezone" must not get UTC

@@ -44,7 +44,7 @@ func TestDecode(t *testing.T) {
 		{"good", `{"provider":"p.q","account":"","class":"slow","every":"1h","report":{}}`, "4 faults: (1) provider"},
 		{"good", `{"every":"1s","zone":"x","provider":"p","account":"a","report":{"report":"p.r","granularity":"year"}}`, "3 faults: (1) zone"},
 	} {
-		s, err := Decode(c.name, []byte(c.json))
+		s, err := decode(c.name, []byte(c.json))
 		switch {
 		case c.want == "" && err != nil:
 			t.Errorf("%s: %v", c.json, err)
