@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/tramhq/tram/internal/ledger"
@@ -103,11 +104,11 @@ type policy struct {
 func decide(v channels.Verdict, p policy) decision {
 	d := decision{counts: true, why: events.Why{
 		Class: string(v.Class), Reason: v.Reason, Detail: v.Detail,
-		ProviderCode: v.ProviderCode, ProviderText: v.ProviderText,
+		ProviderCode: words(v.ProviderCode), ProviderText: words(v.ProviderText),
 	}}
 	switch v.Class {
 	case channels.OK:
-		d.why = events.Why{ProviderCode: v.ProviderCode, ProviderText: v.ProviderText}
+		d.why = events.Why{ProviderCode: d.why.ProviderCode, ProviderText: d.why.ProviderText}
 		d.parse = true
 		if v.Next == "" {
 			d.state, d.evidence = success(p.kind), v.Evidence
@@ -134,6 +135,17 @@ func decide(v channels.Verdict, p policy) decision {
 		d.ambiguous(p)
 	}
 	return d
+}
+
+// maxWords bounds what is told of the provider's own words, in bytes: some answer
+// with whole pages, which would not fit an event. The answer is stored whole.
+const maxWords = 4 << 10
+
+func words(s string) string {
+	if len(s) <= maxWords {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxWords], "") + "…"
 }
 
 func success(k events.Kind) events.State {

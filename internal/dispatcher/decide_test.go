@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -8,6 +9,16 @@ import (
 	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
 )
+
+func TestDecide_LongWords(t *testing.T) {
+	for _, class := range []channels.Class{channels.OK, channels.Permanent} {
+		v := channels.Verdict{Class: class, ProviderCode: "7", ProviderText: strings.Repeat("ộ", 100_000)}
+		why := decide(v, policy{kind: events.KindSend, attempt: 1}).why
+		if want := strings.Repeat("ộ", maxWords/3) + "…"; why.ProviderText != want || why.ProviderCode != "7" {
+			t.Errorf("%s: got %d bytes of words and code %q, want %d", class, len(why.ProviderText), why.ProviderCode, len(want))
+		}
+	}
+}
 
 func TestDecide(t *testing.T) {
 	send := policy{kind: events.KindSend, attempt: 1, throttles: 1, retry: RetryPolicy{}.withDefaults()}

@@ -203,9 +203,9 @@ export interface Delivery {
   detail?: string;
   /** the provider's */
   http_status?: number;
-  /** the provider's own words */
+  /** the provider's own words, the first 4 KiB of each */
   provider_code?: string;
-  /** the provider's own words */
+  /** the provider's own words, the first 4 KiB of each */
   provider_text?: string;
 }
 
@@ -257,9 +257,9 @@ export interface Outcome {
   detail?: string;
   /** the provider's */
   http_status?: number;
-  /** the provider's own words */
+  /** the provider's own words, the first 4 KiB of each */
   provider_code?: string;
-  /** the provider's own words */
+  /** the provider's own words, the first 4 KiB of each */
   provider_text?: string;
 }
 
