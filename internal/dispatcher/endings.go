@@ -24,6 +24,7 @@ func (x *execution) conclude(call *channels.Call, ans *channels.Answer, v channe
 	d.why.HTTPStatus = ans.Status
 	e.warnings = append(e.warnings, v.Warnings...)
 	e.touched = e.touched || d.why.Class == string(channels.Ambiguous)
+	x.fit(ans, v, &d)
 	if d.parse && e.req.Kind != events.KindSend {
 		if err := x.count(ans); err != nil {
 			d.unreadable(err.Error(), ans.Status)
@@ -34,7 +35,6 @@ func (x *execution) conclude(call *channels.Call, ans *channels.Answer, v channe
 			d.state = success(e.req.Kind)
 		}
 	}
-	x.fit(ans, &d)
 	if d.state == "" && e.step.Number >= maxSteps {
 		d.state, d.dead = events.StateFailed, ledger.DeadAnswer
 		d.why = events.Why{Class: string(channels.Permanent), Reason: ReasonTooManySteps, HTTPStatus: ans.Status,
@@ -71,8 +71,9 @@ const maxSteps = 10_000
 
 // fit makes the answer small enough to be stored with its request. The body of
 // an answer that holds events cannot be cut: it is then unreadable.
-func (x *execution) fit(ans *channels.Answer, d *decision) {
-	room := int(x.p.d.cfg.JS.Conn().MaxPayload()) - len(x.e.msg.Data) - resultOverhead
+func (x *execution) fit(ans *channels.Answer, v channels.Verdict, d *decision) {
+	room := int(x.p.d.cfg.JS.Conn().MaxPayload()) - resultOverhead -
+		len(x.e.msg.Data) - len(x.e.step.Cursor) - len(v.Next) - len(v.MessageID)
 	if len(ans.Body) <= room {
 		return
 	}
@@ -82,9 +83,9 @@ func (x *execution) fit(ans *channels.Answer, d *decision) {
 	}
 }
 
-// resultOverhead is room for everything in a result but the bodies of answer
-// and request: their headers, the verdict, a cursor.
-const resultOverhead = 64 << 10
+// resultOverhead is room for what else is in a result: the request's headers,
+// which have 64 KiB at most, the answer's, and what was made of it.
+const resultOverhead = 128 << 10
 
 // lastPage reports whether the request asked for no more pages than this.
 func lastPage(r *events.Request, s channels.Step) bool {
