@@ -8,6 +8,7 @@ import (
 	"html"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -116,12 +117,49 @@ func lowerEscapes(s string) string {
 }
 
 func (s *scrubber) bytes(b []byte) []byte {
+	// Which characters a JSON encoder escapes is up to it, and whoever decodes them
+	// has the secret. An answer is changed only where that is so.
+	if plain := unescaped(b); plain != nil && s.in(plain) {
+		b = plain
+	}
 	for _, f := range s.forms {
 		if bytes.Contains(b, f.bytes) {
 			b = bytes.ReplaceAll(b, f.bytes, []byte(redacted))
 		}
 	}
 	return b
+}
+
+func (s *scrubber) in(b []byte) bool {
+	return slices.ContainsFunc(s.forms, func(f form) bool { return bytes.Contains(b, f.bytes) })
+}
+
+// unescaped writes \u003d as =, and leaves what JSON wants escaped. It returns nil
+// where there is nothing of the kind.
+func unescaped(b []byte) []byte {
+	if !bytes.Contains(b, []byte(`\u00`)) {
+		return nil
+	}
+	var out []byte
+	done := 0
+	for i := 0; i+5 < len(b); i++ {
+		if b[i] != '\\' {
+			continue
+		}
+		if b[i+1] == 'u' {
+			code, err := strconv.ParseUint(string(b[i+2:i+6]), 16, 16)
+			if err == nil && code >= ' ' && code < 0x7f && code != '"' && code != '\\' {
+				out = append(append(out, b[done:i]...), byte(code))
+				done = i + 6
+				i += 4
+			}
+		}
+		i++ // what is escaped begins no escape
+	}
+	if out == nil {
+		return nil
+	}
+	return append(out, b[done:]...)
 }
 
 // minTail is the length in bytes from which on the beginning of a secret, or

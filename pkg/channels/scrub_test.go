@@ -43,6 +43,24 @@ func TestScrubber(t *testing.T) {
 	}
 }
 
+// Every encoder has its own idea of what is to be escaped: .NET +, Gson = and '.
+func TestScrubber_escapedInJSON(t *testing.T) {
+	s := newScrubber("pa/ss+wo=rd'")
+	for body, want := range map[string]string{
+		`{"a":"<pa/ss\u002Bwo=rd'>","b":"\u00e1"}`:    `{"a":"<` + redacted + `>","b":"\u00e1"}`,
+		`{"a":"pa/ss+wo\u003drd\u0027"}`:              `{"a":"` + redacted + `"}`,
+		`{"a":"\u0070\u0061\/ss+wo=rd'\u0022"}`:       `{"a":"` + redacted + `\u0022"}`,
+		`{"a":"\\\\pa/ss\u002bwo=rd'\\","b":"\u003"}`: `{"a":"\\\\` + redacted + `\\","b":"\u003"}`,
+		`{"a":"pa/ss\\u002bwo=rd'"}`:                  `{"a":"pa/ss\\u002bwo=rd'"}`,   // a text with a backslash in it
+		`{"a":"\u003d\u1ea5\u00e1\n"}`:                `{"a":"\u003d\u1ea5\u00e1\n"}`, // as it came
+		`\u00`:                                        `\u00`,
+	} {
+		if got := string(s.bytes([]byte(body))); got != want {
+			t.Errorf("%s became %s, want %s", body, got, want)
+		}
+	}
+}
+
 func TestScrubber_broken(t *testing.T) {
 	const secret = "secret+token/0123456789"
 	s := newScrubber(secret)
