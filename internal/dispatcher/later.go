@@ -125,8 +125,25 @@ const (
 )
 
 func (e *entry) tooLargeToPlan() bool {
-	all := (&nats.Msg{Header: e.msg.Header, Data: e.msg.Data}).Size()
+	all := (&nats.Msg{Header: e.plannedHeader(), Data: e.msg.Data}).Size()
 	return all > maxPlanned || all-len(e.msg.Data) > maxPlannedHeaders
+}
+
+// plannedHeader is the header with which e goes to LATER. What else the producer
+// tells the server must not be told there, and names that are none (ADR-4 of NATS)
+// the client does not write.
+func (e *entry) plannedHeader() nats.Header {
+	h := nats.Header{}
+	for k, v := range e.msg.Header {
+		if k != "" && !strings.HasPrefix(strings.ToLower(k), "nats-") && !strings.ContainsFunc(k, notInName) {
+			h[k] = v
+		}
+	}
+	return h
+}
+
+func notInName(r rune) bool {
+	return r <= ' ' || r > '~' || strings.ContainsRune(`"()/,:;<=>?@[\]{}`, r)
 }
 
 // plan hands e over to the broker's clock.
@@ -148,13 +165,7 @@ func (x *execution) plan() {
 func (x *execution) planAt(stored broker.StoredSubject, ms int64) error {
 	name := x.e.name()
 	m := nats.NewMsg(stored.Plan(name, x.e.msg.Seq))
-	m.Data = x.e.msg.Data
-	for k, v := range x.e.msg.Header {
-		// What else the producer tells the server must not be told to LATER.
-		if !strings.HasPrefix(strings.ToLower(k), "nats-") {
-			m.Header[k] = v
-		}
-	}
+	m.Header, m.Data = x.e.plannedHeader(), x.e.msg.Data
 	publishAt(m, time.UnixMilli(ms).Add(-dueEarly), stored.Due(name, x.e.msg.Seq))
 	return x.first(m, stored)
 }

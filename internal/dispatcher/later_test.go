@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -156,6 +157,21 @@ func TestARequestThatIsTooLargeToComeBackIsRefused(t *testing.T) {
 		if end := r.byID(id); end.State != events.StateAccepted {
 			t.Errorf("%s ended as %s, %+v", id, end.State, end.Why)
 		}
+	}
+}
+
+// With any other header the client would refuse to publish the plan, each second
+// until the request is due.
+func TestPlannedHeader(t *testing.T) {
+	e := &entry{msg: &broker.Stored{Header: nats.Header{
+		"ce-id": {"1"}, "X_y.z": {"a", "b"}, "Nats-Msg-Id": {"1"}, "nats-ttl": {"1s"}, "": {"1"}, "x y": {"1"}, "\xff": {"1"}, "é": {"1"}, "a/b": {"1"},
+	}}}
+	h := e.plannedHeader()
+	if want := (nats.Header{"ce-id": {"1"}, "X_y.z": {"a", "b"}}); !maps.EqualFunc(h, want, slices.Equal) {
+		t.Errorf("got %v, want %v", h, want)
+	}
+	if all := (&nats.Msg{Header: h}).Size(); all < 30 { // as the client sees it when one is wrong
+		t.Errorf("the client does not take it: %d bytes", all)
 	}
 }
 
