@@ -203,14 +203,13 @@ func (e *entry) stopped() bool { return e.void.Load() != 0 && e.cancellable() }
 // release lets e end, which has been taken back: now, wherever it waits.
 func (l *lane) release(e *entry) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.open[e.msg.Seq] == e && !e.executing {
 		l.takeOutLocked(e)
 		e.retryAt = time.Time{}
 		l.voided.add(e)
-		l.startLocked()
 	}
-	l.mu.Unlock()
-	l.kick()
+	l.stirLocked()
 }
 
 // takeOutLocked takes e from whatever it waits in.

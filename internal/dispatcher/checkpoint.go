@@ -170,7 +170,8 @@ func (p *partition) forget(l *lane) {
 	defer p.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.running && l.idleLocked() && l.takenLocked() <= p.fed.Load() {
+	if l.idleLocked() && l.takenLocked() <= p.fed.Load() {
+		l.gone = true
 		delete(p.lanes, l.key)
 	}
 }

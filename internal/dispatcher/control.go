@@ -138,7 +138,7 @@ func (p *partition) heed(key laneKey, told control) {
 func (l *lane) heed(told control) {
 	if acct := l.account(); acct != nil {
 		acct.control(told)
-		l.kick()
+		l.stir()
 	}
 }
 

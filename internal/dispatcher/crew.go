@@ -1,69 +1,128 @@
 package dispatcher
 
-import (
-	"context"
-	"sync"
-)
+import "sync"
 
-// A crew executes the requests of all lanes, so many at once at most. Its
-// goroutines are used again, the one that was busy last first: a call goes deep,
-// and one that is new, or has rested through a collection of garbage, grows its
+// A crew works the lanes. Those that may have something to do stand in line; a
+// worker takes the one that has stood there longest, picks one of its requests and
+// executes it. So a lane that waits costs nothing, and nobody is woken between
+// the look at a lane and the work that was found there.
+//
+// There is a place for so many calls. A worker needs one to begin, and gives it
+// back when its call is answered: to store what it came to takes none.
+//
+// Workers are used again, the one that was busy last first: a call goes deep, and
+// a goroutine that is new, or has rested through a collection of garbage, grows its
 // stack, by copying it, several times.
 type crew struct {
-	slots chan struct{}
-	over  <-chan struct{} // closed when nobody has a job any more
+	places int
+	over   <-chan struct{} // closed when nobody has anything to do any more
 
-	mu   sync.Mutex
-	idle []chan job // of those that rest, the one that was busy last at the end
+	mu      sync.Mutex
+	line    []*lane
+	taken   int // of the places
+	held    int // by so many, until they resume
+	workers int
+	seeking int             // workers that were woken, and have not looked at the line yet
+	idle    []chan struct{} // of workers that rest, the one that was busy last at the end
 }
 
-// A job is one execution.
-type job struct {
-	l *lane
-	e *entry
-}
+func newCrew(places int, over <-chan struct{}) *crew { return &crew{places: places, over: over} }
 
-func newCrew(size int, over <-chan struct{}) *crew {
-	return &crew{slots: make(chan struct{}, size), over: over}
-}
+// perPlace bounds the workers: those that store results must not become ever more
+// when that takes long.
+const perPlace = 2
 
-// acquire waits for room for one more job. It reports false when ctx is done.
-func (c *crew) acquire(ctx context.Context) bool {
-	select {
-	case c.slots <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// start does j, for which there must be room.
-func (c *crew) start(j job) {
-	j.l.p.wg.Add(1)
+// look puts a lane into the line, where it must not be already.
+func (c *crew) look(l *lane) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if n := len(c.idle); n > 0 {
-		c.idle[n-1] <- j // it has room for one
-		c.idle = c.idle[:n-1]
-		return
-	}
-	go c.work(j)
+	c.line = append(c.line, l)
+	c.rouseLocked()
 }
 
-func (c *crew) work(j job) {
-	jobs := make(chan job, 1)
-	for {
-		j.l.p.execute(j.l, j.e)
-		c.mu.Lock()
-		c.idle = append(c.idle, jobs)
-		c.mu.Unlock()
-		<-c.slots
-		j.l.p.wg.Done()
-		j = job{} // or it would be kept, too
+// vacate gives a place back.
+func (c *crew) vacate() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.taken--
+	c.rouseLocked()
+}
+
+// hold keeps the crew from beginning anything more until resume.
+func (c *crew) hold() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held++
+}
+
+func (c *crew) resume() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held--
+	c.rouseLocked()
+}
+
+// inUse returns how many places are taken.
+func (c *crew) inUse() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.taken
+}
+
+// rouseLocked wakes one worker, or hires it, if there is something to do and
+// nobody on the way to it. That one wakes the next.
+func (c *crew) rouseLocked() {
+	if c.seeking > 0 || !c.openLocked() {
+		return
+	}
+	switch n := len(c.idle); {
+	case n > 0:
+		c.idle[n-1] <- struct{}{} // it has room for one
+		c.idle = c.idle[:n-1]
+	case c.workers < perPlace*c.places:
+		c.workers++
+		go c.work()
+	default:
+		return // the first that is done with its result goes on
+	}
+	c.seeking++
+}
+
+// openLocked reports whether a worker has something to do.
+func (c *crew) openLocked() bool { return len(c.line) > 0 && c.taken < c.places && c.held == 0 }
+
+func (c *crew) work() {
+	wake := make(chan struct{}, 1)
+	for woken := true; ; {
+		l := c.take(woken, wake)
+		if woken = l == nil; !woken {
+			l.step()
+			continue
+		}
 		select {
-		case j = <-jobs:
+		case <-wake:
 		case <-c.over:
 			return
 		}
 	}
+}
+
+// take takes a lane from the line, and a place. Without one it returns nil, and the
+// worker is to be woken.
+func (c *crew) take(woken bool, wake chan struct{}) *lane {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if woken {
+		c.seeking--
+	}
+	if !c.openLocked() {
+		c.idle = append(c.idle, wake)
+		return nil
+	}
+	l := c.line[0]
+	c.line[0] = nil
+	c.line = c.line[1:]
+	c.taken++
+	c.rouseLocked()
+	return l
 }

@@ -119,12 +119,12 @@ func New(cfg Config) (*Dispatcher, error) {
 	}
 	d.limits.Store(&groups)
 	d.groups = groupClient{nc: cfg.JS.Conn(), clocks: make(map[string]keeperClock)}
-	d.results = newResultStore(&d.cfg, d.reader)
 	d.telling = broker.NewOutage(cfg.Log, "states of accounts cannot be told")
 	d.intending = broker.NewOutage(cfg.Log, "intents cannot be stored")
 	d.storing, d.stopStoring = context.WithCancel(context.Background())
 	d.outdated, d.giveUp = context.WithCancelCause(context.Background())
 	d.crew = newCrew(cfg.MaxInFlight, d.storing.Done())
+	d.results = newResultStore(&d.cfg, d.reader, d.crew)
 	d.readers = newReaders(d.reader)
 	d.schedules = newSchedules(d)
 	d.owner = NewOwner(OwnerConfig{JS: cfg.JS, Partitions: cfg.Partitions, Lease: cfg.Lease, Log: cfg.Log}, d)
@@ -155,9 +155,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(d.cfg.Grace+storeGrace, d.stopStoring) })()
 	var watching sync.WaitGroup
 	defer watching.Wait()
-	over := make(chan struct{})
-	defer close(over)
-	d.readers.start(&watching, over)
+	defer d.readers.close()
 	watching.Go(func() { d.watchControls(ctx) })
 	watching.Go(func() { d.answerStatus(ctx) })
 	watching.Go(func() { d.schedules.run(ctx) })
@@ -227,7 +225,7 @@ func (d *Dispatcher) Drop(n int) {
 	d.ended[n] = done
 	d.mu.Unlock()
 	d.ending.Go(func() {
-		p.wg.Wait()
+		p.wait()
 		close(done)
 	})
 }

@@ -59,6 +59,7 @@ func (x *execution) conclude(call *channels.Call, ans *channels.Answer, v channe
 	x.called(call, ans, v, d, begun)
 	x.tell(v)
 	x.l.answered(e) // the account has learned all that the next call depends on
+	x.vacate()
 	x.store(r, d)
 	if d.state == "" && !x.lost {
 		e.next(v.Next)

@@ -108,6 +108,7 @@ type execution struct {
 	decision decision
 	told     func(error) // the breaker, of what became of the call; nil once it was
 	passed   bool        // the limiter, or needs it no more
+	vacated  bool        // its place in the crew
 	lost     bool        // the partition is no longer ours: the entry is the new owner's
 	stack    string      // of the provider package's panic, if it did
 
@@ -120,6 +121,14 @@ func (x *execution) pass() {
 	if !x.passed {
 		x.passed, x.admittedAt = true, time.Now()
 		x.l.pickedUp()
+	}
+}
+
+// vacate gives x's place in the crew back, once.
+func (x *execution) vacate() {
+	if !x.vacated {
+		x.vacated = true
+		x.p.d.crew.vacate()
 	}
 }
 
@@ -156,6 +165,7 @@ const admitPatience = time.Second
 // settleExecution returns what x has learned to the lane.
 func (l *lane) settleExecution(x *execution) {
 	x.pass()
+	defer x.vacate()
 	if x.lost {
 		return
 	}

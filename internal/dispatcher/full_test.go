@@ -65,9 +65,9 @@ func (n *noisy) configure(c *Config) {
 
 // waiting returns how many results wait to be stored.
 func waiting(d *Dispatcher) int {
-	d.results.jam.mu.Lock()
-	defer d.results.jam.mu.Unlock()
-	return d.results.jam.waiting
+	d.crew.mu.Lock()
+	defer d.crew.mu.Unlock()
+	return d.crew.held
 }
 
 func TestResultsThatCannotBeStoredStopTheCalls(t *testing.T) {

@@ -186,7 +186,7 @@ func (l *lane) ask(group string, n int) {
 	l.mu.Lock()
 	l.asking = false
 	l.mu.Unlock()
-	l.kick()
+	l.stir()
 }
 
 // seated waits for the place of x's entry. It reports false if that was missed:

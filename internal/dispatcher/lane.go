@@ -1,13 +1,10 @@
 package dispatcher
 
 import (
-	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/time/rate"
 
 	"github.com/tramhq/tram/internal/broker"
@@ -26,9 +23,9 @@ func (k laneKey) class(c int) events.Class {
 	return events.Classes[c]
 }
 
-// A lane works the requests of one account: it picks the next one when the
-// account may be called, and has it executed. It has a goroutine only while it
-// has work.
+// A lane is the requests of one account. The crew looks at it when it may have
+// something to do: the lane then picks the next request, if the account may be
+// called. It has no goroutine of its own.
 type lane struct {
 	p   *partition
 	key laneKey
@@ -52,9 +49,11 @@ type lane struct {
 	busy    int               // being executed
 	calling int               // of these, those whose call has not been answered
 	turn    int               // of normal and bulk
-	running bool
-	wake    chan struct{}
-	dormant atomic.Bool // see partition.awake
+	alarm   *time.Timer       // has the lane looked at again; nil until there is need
+	alarmAt time.Time         // when it rings; zero: it does not
+	gone    bool              // from its partition, which has another one by now
+	inLine  atomic.Bool       // of the crew
+	dormant atomic.Bool       // see partition.awake
 
 	voids      voids
 	cancels    []*cancel // to be worked
@@ -77,43 +76,46 @@ const (
 
 	// bulkTurn lets one bulk request pass for so many normal ones.
 	bulkTurn = 4
-
-	// lagWait is how long to wait for a replica that does not have yet what
-	// the feed has seen; after lagTries it is gone, not late.
-	lagWait  = 100 * time.Millisecond
-	lagTries = 50
 )
 
 // newLane returns an idle lane whose requests up to seq have all ended.
 func newLane(p *partition, key laneKey, acct *account, seq uint64) *lane {
-	l := &lane{p: p, key: key, acct: acct, open: make(map[uint64]*entry), keys: make(keys), wake: make(chan struct{}, 1)}
+	l := &lane{p: p, key: key, acct: acct, open: make(map[uint64]*entry), keys: make(keys)}
 	for i := range l.queues {
 		l.queues[i] = queue{taken: seq, head: seq, skipped: seq, space: &p.space}
 	}
 	return l
 }
 
-// offer hands the lane a request that the feed has read.
-func (l *lane) offer(class int, m *broker.Stored) {
+// offer hands the lane a request that the feed has read. It reports false if the
+// lane is gone.
+func (l *lane) offer(class int, m *broker.Stored) bool {
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gone {
+		return false
+	}
 	l.queues[class].offer(m)
-	l.startLocked()
-	l.mu.Unlock()
-	l.kick()
+	l.stirLocked()
+	return true
 }
 
 // skipTo tells the lane that it has requests up to seq which the feed will not
-// bring, the last of which is a send or an other one.
-func (l *lane) skipTo(class int, seq uint64, other bool) {
+// bring, the last of which is a send or an other one. It reports false if the lane
+// is gone.
+func (l *lane) skipTo(class int, seq uint64, other bool) bool {
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gone {
+		return false
+	}
 	q := &l.queues[class]
 	q.skipped = max(q.skipped, seq)
 	if other {
 		q.others = max(q.others, seq)
 	}
-	l.startLocked()
-	l.mu.Unlock()
-	l.kick()
+	l.stirLocked()
+	return true
 }
 
 // account returns the state of the lane's account, or nil.
@@ -127,6 +129,7 @@ func (l *lane) account() *account {
 // configured no more.
 func (l *lane) configure(k *known) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	switch {
 	case k == nil:
 		l.acct = nil
@@ -135,8 +138,7 @@ func (l *lane) configure(k *known) {
 	default:
 		l.acct.update(k)
 	}
-	l.mu.Unlock()
-	l.kick()
+	l.stirLocked()
 }
 
 // silence keeps the account from being called before the given time, as the
@@ -147,141 +149,95 @@ func (l *lane) silence(until time.Time) {
 	}
 }
 
-// start sets a restored lane to work.
-func (l *lane) start() {
+// stir has the crew look at the lane: something has changed.
+func (l *lane) stir() {
 	l.mu.Lock()
-	l.startLocked()
-	l.mu.Unlock()
-	l.kick()
+	defer l.mu.Unlock()
+	l.stirLocked()
 }
 
-// startLocked makes sure that somebody works the lane.
-func (l *lane) startLocked() {
-	if l.running || l.p.take.Err() != nil {
+func (l *lane) stirLocked() {
+	l.dormant.Store(false)
+	if !l.restLocked() && l.inLine.CompareAndSwap(false, true) {
+		l.p.d.crew.look(l)
+	}
+}
+
+// step is one look at the lane, by a worker of the crew that has a place for a
+// call: it executes a request, if one may go now, and gives the place back.
+func (l *lane) step() {
+	l.inLine.Store(false)
+	p := l.p
+	if !p.enter() {
+		p.d.crew.vacate()
 		return
 	}
-	l.running = true
-	l.p.wg.Go(l.run)
-}
-
-// kick tells the lane that something has changed.
-func (l *lane) kick() {
-	l.dormant.Store(false)
-	select {
-	case l.wake <- struct{}{}:
-	default:
+	defer p.wg.Done()
+	if e := l.pick(time.Now()); e != nil {
+		p.execute(l, e)
+	} else {
+		p.d.crew.vacate()
 	}
 }
 
-// run works until nothing is left to do or the partition takes no more.
-func (l *lane) run() {
-	ctx := l.p.take
-	lag := 0
-	for ctx.Err() == nil {
-		e, fetch, wait := l.next(time.Now())
+// pick returns the request to execute now. When there is none it sees to it that
+// the lane is looked at again in time.
+func (l *lane) pick(now time.Time) *entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		e, read, wait := l.nextLocked(now)
 		switch {
 		case e != nil:
-			// What cannot be told must not be called.
-			if !l.p.d.results.jam.wait(ctx) || !l.p.d.crew.acquire(ctx) {
-				l.putBack(e)
-				return
-			}
-			l.p.d.crew.start(job{l, e})
-		case fetch >= 0:
-			if l.catchUp(ctx, fetch) {
-				lag = 0
-			} else if lag++; lag < lagTries {
-				l.sleep(ctx, lagWait)
-			} else {
-				lag = 0
-				l.giveUp(ctx, fetch)
-			}
-		case wait == idle:
-			return
+			l.stirLocked() // there may be more
+			return e
+		case read >= 0:
+			l.readLocked(read)
+		case wait == idle || wait == forever:
+			return nil
 		default:
-			l.sleep(ctx, wait)
+			l.alarmLocked(now, wait)
+			return nil
 		}
 	}
 }
 
-// catchUp reads the next requests of a class from the stream. It reports false
-// when the stream does not have yet what the feed has seen.
-func (l *lane) catchUp(ctx context.Context, class int) bool {
-	l.mu.Lock()
-	q := &l.queues[class]
-	w := wanted{ctx: ctx, from: q.head + 1, deep: q.deep}
-	l.mu.Unlock()
-	w.chunk = func() int {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return q.nextChunk(time.Now())
-	}
-	w.filter = broker.LaneFilter(l.p.n, l.key.provider, l.key.account, l.key.class(class))
-	got := l.p.d.readers.read(w)
-	if err := got.err; err != nil {
-		if ctx.Err() == nil {
-			l.p.log.Warn("backlog not read, trying again", "provider", l.key.provider, "account", l.key.account, "error", err)
-			l.sleep(ctx, lagWait)
-		}
-		return true // the broker is away, not late
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	q.deep = got.full
-	for _, m := range got.msgs {
-		if m.Seq > q.head {
-			q.push(m)
-		}
-	}
-	return len(got.msgs) > 0
-}
-
-// giveUp accepts that the rest of a class's backlog is gone from the stream,
-// unless the stream's leader has it: the replicas that were asked are far behind
-// then.
-func (l *lane) giveUp(ctx context.Context, class int) {
-	filter := broker.LaneFilter(l.p.n, l.key.provider, l.key.account, l.key.class(class))
-	last, err := l.p.reader.Last(ctx, broker.Requests, filter)
-	gone := errors.Is(err, jetstream.ErrMsgNotFound)
-	if err != nil && !gone {
-		return // the broker is away
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	q := &l.queues[class]
-	if !gone && last.Seq > q.head {
+// alarmLocked has the lane looked at after a while, if it is not before.
+func (l *lane) alarmLocked(now time.Time, wait time.Duration) {
+	at := now.Add(wait)
+	switch {
+	case !l.alarmAt.IsZero() && !at.Before(l.alarmAt):
 		return
+	case l.alarm == nil:
+		l.alarm = time.AfterFunc(wait, l.ring)
+	default:
+		l.alarm.Reset(wait)
 	}
-	l.p.log.Error("requests left the stream before they were read",
-		"provider", l.key.provider, "account", l.key.account, "after_seq", q.head, "up_to_seq", q.skipped)
-	q.caughtUp()
+	l.alarmAt = at
 }
 
-func (l *lane) sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-l.wake:
-	case <-t.C:
-	}
+func (l *lane) ring() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.alarmAt = time.Time{}
+	l.stirLocked()
 }
 
 // pickedUp says that an entry has passed the limiter, or needs it no more.
 func (l *lane) pickedUp() {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.picked--
-	l.mu.Unlock()
-	l.kick()
+	l.stirLocked()
 }
 
 // answered says that the call of an entry is under way no more, though it is
 // still being executed: its result has yet to be stored.
 func (l *lane) answered(e *entry) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.answeredLocked(e)
-	l.mu.Unlock()
-	l.kick()
+	l.stirLocked()
 }
 
 func (l *lane) answeredLocked(e *entry) {
@@ -291,21 +247,11 @@ func (l *lane) answeredLocked(e *entry) {
 	}
 }
 
-// putBack returns an entry that was picked and not executed.
-func (l *lane) putBack(e *entry) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.picked--
-	l.busy--
-	l.answeredLocked(e)
-	e.executing = false
-	l.ready[e.class] = append([]*entry{e}, l.ready[e.class]...)
-}
-
 // settle ends the execution of e: for good, until its time, or with its next
 // step.
 func (l *lane) settle(e *entry, d decision, now time.Time) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.busy--
 	l.answeredLocked(e)
 	e.executing = false
@@ -325,7 +271,5 @@ func (l *lane) settle(e *entry, d decision, now time.Time) {
 		}
 	}
 	e.noteMark()
-	l.startLocked()
-	l.mu.Unlock()
-	l.kick()
+	l.stirLocked()
 }

@@ -60,7 +60,7 @@ type Load struct {
 
 // Load returns how much of the dispatcher is in use now.
 func (d *Dispatcher) Load() Load {
-	return Load{Partitions: len(d.partitions()), InFlight: len(d.crew.slots), MaxInFlight: cap(d.crew.slots)}
+	return Load{Partitions: len(d.partitions()), InFlight: d.crew.inUse(), MaxInFlight: d.cfg.MaxInFlight}
 }
 
 var errNoLease = errors.New("has no lease: it cannot be had or renewed at the broker")

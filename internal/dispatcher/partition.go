@@ -29,7 +29,9 @@ type partition struct {
 	take, work         context.Context
 	stopTake, stopWork context.CancelCauseFunc
 
-	wg      sync.WaitGroup // every goroutine of the partition
+	wg      sync.WaitGroup // everything that goes on in the partition
+	door    sync.Mutex
+	shut    bool // nobody may join wg from outside any more
 	clock   clock
 	intents *intentLog
 	marks   *checkpoints
@@ -93,7 +95,8 @@ func (p *partition) route(m *broker.Stored, pending uint64) {
 	if isCancel(m.Subject) {
 		p.cancels.upTo(m.Seq)
 	} else {
-		p.lane(key).offer(class, m)
+		for !p.lane(key).offer(class, m) {
+		}
 	}
 	p.fed.Store(m.Seq)
 	if pending > p.d.jumpLag && p.jumping.CompareAndSwap(false, true) {
@@ -116,7 +119,8 @@ func (p *partition) jump() {
 	}
 	for subject, seq := range last {
 		if key, class, err := locate(subject); err == nil && !isCancel(subject) {
-			p.lane(key).skipTo(class, seq, other(subject))
+			for !p.lane(key).skipTo(class, seq, other(subject)) {
+			}
 		}
 	}
 	p.cancels.upTo(upTo)
@@ -183,6 +187,26 @@ func (p *partition) begin(m *broker.Stored, class int) *entry {
 	return e
 }
 
+// enter joins what goes on in the partition, if it still takes requests. Who was
+// let in says p.wg.Done.
+func (p *partition) enter() bool {
+	p.door.Lock()
+	defer p.door.Unlock()
+	if p.shut || p.take.Err() != nil {
+		return false
+	}
+	p.wg.Add(1)
+	return true
+}
+
+// wait returns when nothing goes on in the partition, which takes no more.
+func (p *partition) wait() {
+	p.door.Lock()
+	p.shut = true
+	p.door.Unlock()
+	p.wg.Wait()
+}
+
 // mayCall reports whether the lease holds long enough to start a call.
 func (p *partition) mayCall() bool {
 	return p.take.Err() == nil && time.Now().Before(p.d.owner.Deadline())
@@ -206,7 +230,7 @@ func (p *partition) close(ctx context.Context, grace time.Duration) error {
 	p.stopTake(errStopping)
 	p.keeper.close()
 	cut := time.AfterFunc(grace, func() { p.stopWork(errGrace) })
-	p.wg.Wait()
+	p.wait()
 	cut.Stop()
 	p.stopWork(errStopping)
 	if context.Cause(p.take) != errStopping { // given up before: this is not its true state

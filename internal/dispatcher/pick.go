@@ -9,13 +9,10 @@ import (
 // idle, as a time to wait, says that the lane has nothing to wait for.
 const idle = time.Duration(-1)
 
-// next picks the entry to execute now. When there is none it names a class
+// nextLocked picks the entry to execute now. When there is none it names a class
 // whose queue should be read from the stream, or says how long to wait.
-func (l *lane) next(now time.Time) (e *entry, fetch int, wait time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (l *lane) nextLocked(now time.Time) (e *entry, read int, wait time.Duration) {
 	if l.restLocked() {
-		l.running = false
 		return nil, -1, idle
 	}
 	if e := l.voided.due(now); e != nil { // it takes no call, so it waits for no gate
@@ -39,8 +36,8 @@ func (l *lane) next(now time.Time) (e *entry, fetch int, wait time.Duration) {
 		}
 	}
 	if gate > 0 {
-		e, fetch, wait := l.blockedLocked(now, gate)
-		return e, fetch, min(wait, l.voided.wait(now))
+		e, read, wait := l.blockedLocked(now, gate)
+		return e, read, min(wait, l.voided.wait(now))
 	}
 	for {
 		due := l.waiting.due(now)
@@ -70,7 +67,7 @@ func (l *lane) next(now time.Time) (e *entry, fetch int, wait time.Duration) {
 }
 
 // restLocked reports whether the lane has nothing to do but to wait for calls
-// under way, which start it again when they need to.
+// under way.
 func (l *lane) restLocked() bool {
 	for c := range l.queues {
 		if !l.queues[c].idle() || len(l.ready[c]) > 0 {
@@ -93,7 +90,7 @@ func (l *lane) orderLocked() [3]int {
 // from the stream.
 func (l *lane) mustReadLocked(class int) bool {
 	q := &l.queues[class]
-	return len(q.items) == 0 && q.behind() && l.begun[class] < maxOpen && (l.fresh[class] || len(l.ready[class]) == 0)
+	return q.mustRead() && l.begun[class] < maxOpen && (l.fresh[class] || len(l.ready[class]) == 0)
 }
 
 // pickLocked takes the next entry of class, or nil: in turns one that goes on
@@ -163,7 +160,7 @@ func (l *lane) blockedLocked(now time.Time, gate time.Duration) (*entry, int, ti
 		q := &l.queues[c]
 		m := q.peek()
 		if m == nil {
-			if q.behind() && l.mayReadLocked() {
+			if q.mustRead() && l.mayReadLocked() {
 				return nil, c, 0
 			}
 			continue

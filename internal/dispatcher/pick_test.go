@@ -64,12 +64,16 @@ func TestNormalAndBulkShareByWeight(t *testing.T) {
 	}
 }
 
-// bareLane is a lane whose goroutine is the test.
+// bareLane is a lane at which the test looks, and no crew.
 func bareLane() *lane {
-	p := &partition{d: &Dispatcher{}, intents: &intentLog{}, maxAge: time.Hour, past: map[uint64]*past{}}
-	l := newLane(p, laneKey{provider: "fake", account: "shop"}, nil, 0)
-	l.running = true
-	return l
+	p := &partition{d: &Dispatcher{crew: newCrew(0, nil)}, intents: &intentLog{}, maxAge: time.Hour, past: map[uint64]*past{}}
+	return newLane(p, laneKey{provider: "fake", account: "shop"}, nil, 0)
+}
+
+func (l *lane) next(now time.Time) (*entry, int, time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.nextLocked(now)
 }
 
 func waitingAt(seq uint64) *broker.Stored {

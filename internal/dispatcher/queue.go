@@ -20,10 +20,12 @@ type queue struct {
 	skipped uint64 // the newest request the feed had no room for
 	others  uint64 // the newest report or command that is known of
 
-	chunk  int       // how many requests the lane wanted to read from the stream last
-	deep   bool      // it had as many
-	readAt time.Time // when that was
-	space  *space    // that it shares with the other queues of the partition
+	chunk   int       // how many requests the lane wanted to read from the stream last
+	deep    bool      // it had as many
+	readAt  time.Time // when that was
+	reading bool      // that goes on
+	lag     int       // how often in a row the stream did not have what the feed has seen
+	space   *space    // that it shares with the other queues of the partition
 }
 
 const (
@@ -85,6 +87,10 @@ func (r *space) left() bool { return r == nil || r.held.Load() < maxHeld }
 
 // behind reports whether requests wait in the stream that are not in items.
 func (q *queue) behind() bool { return q.skipped > q.head }
+
+// mustRead reports whether nothing is in items, though something waits, and
+// nobody reads it yet.
+func (q *queue) mustRead() bool { return len(q.items) == 0 && q.behind() && !q.reading }
 
 func (q *queue) idle() bool { return len(q.items) == 0 && !q.behind() }
 

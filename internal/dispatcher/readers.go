@@ -8,16 +8,18 @@ import (
 	"github.com/tramhq/tram/internal/broker"
 )
 
-// readers read backlogs for all lanes, a few at a time. When thousands of
-// accounts have something to catch up with at once, each lane waits with next to
-// no stack, and the broker has a queue of a few reads.
+// readers read backlogs for all lanes, a few at a time: thousands of accounts may
+// have something to catch up with at once.
 type readers struct {
 	reader *broker.Reader
-	jobs   chan wanted
 
-	mu     sync.Mutex
-	series map[string]*series // of lanes that read much, by filter
-	most   int                // of them
+	mu      sync.Mutex
+	line    []wanted
+	working int                // goroutines
+	series  map[string]*series // of lanes that read much, by filter
+	most    int                // of them
+	over    bool
+	all     sync.WaitGroup
 }
 
 const (
@@ -43,15 +45,16 @@ type series struct {
 	since time.Time
 }
 
-// wanted is what a lane has to read: requests that match filter, from a sequence
-// on.
+// wanted is what a lane has to read: requests that match filter.
 type wanted struct {
 	ctx    context.Context
 	filter string
-	from   uint64
-	chunk  func() int // how many at most, asked when it is read: hundreds of lanes may wait for that
-	deep   bool       // there were as many as it wanted the last time
-	answer chan batch
+
+	// plan says from which sequence on, how many at most, and whether there were as
+	// many as the lane wanted the last time. It is asked when they are read: hundreds
+	// of lanes may wait for that.
+	plan func() (from uint64, most int, deep bool)
+	done func(batch)
 }
 
 type batch struct {
@@ -61,42 +64,56 @@ type batch struct {
 }
 
 func newReaders(r *broker.Reader) *readers {
-	return &readers{reader: r, jobs: make(chan wanted), series: make(map[string]*series), most: maxSeries}
+	return &readers{reader: r, series: make(map[string]*series), most: maxSeries}
 }
 
-// start reads, in goroutines that wg waits for, until over is closed.
-func (r *readers) start(wg *sync.WaitGroup, over <-chan struct{}) {
-	for range maxReads {
-		wg.Go(func() {
-			for {
-				select {
-				case w := <-r.jobs:
-					w.answer <- r.fetch(w)
-				case <-over:
-					r.forget()
-					return
-				}
-			}
-		})
+// want has w read, unless readers are closed.
+func (r *readers) want(w wanted) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over {
+		return
+	}
+	r.line = append(r.line, w)
+	if r.working < maxReads {
+		r.working++
+		r.all.Go(r.work)
 	}
 }
 
-// read returns what w asks for. The error may be that of its context.
-func (r *readers) read(w wanted) batch {
-	w.answer = make(chan batch, 1)
-	select {
-	case r.jobs <- w:
-		return <-w.answer // it heeds the context
-	case <-w.ctx.Done():
-		return batch{err: context.Cause(w.ctx)}
+func (r *readers) work() {
+	for {
+		r.mu.Lock()
+		if len(r.line) == 0 || r.over {
+			r.working--
+			r.mu.Unlock()
+			return
+		}
+		w := r.line[0]
+		r.line[0] = wanted{}
+		r.line = r.line[1:]
+		r.mu.Unlock()
+		w.done(r.fetch(w))
 	}
+}
+
+// close ends the reading. The contexts of what is being read must be done.
+func (r *readers) close() {
+	r.mu.Lock()
+	r.over = true
+	r.mu.Unlock()
+	r.all.Wait()
+	for _, s := range r.series {
+		s.Close()
+	}
+	clear(r.series)
 }
 
 // fetch reads what w wants: a lane's long backlog in series, and the rest, as
 // well as what a series does not bring, by a look at the stream.
 func (r *readers) fetch(w wanted) batch {
-	most := w.chunk()
-	if s := r.take(w, most); s != nil {
+	from, most, deep := w.plan()
+	if s := r.take(w, from, most, deep); s != nil {
 		msgs, err := s.Next(w.ctx, most)
 		if len(msgs) > 0 {
 			r.keep(w.filter, s)
@@ -107,27 +124,27 @@ func (r *readers) fetch(w wanted) batch {
 			return batch{err: err}
 		}
 	}
-	msgs, _, err := r.reader.NextBySubject(w.ctx, broker.Requests, w.filter, w.from, most)
+	msgs, _, err := r.reader.NextBySubject(w.ctx, broker.Requests, w.filter, from, most)
 	return batch{msgs, len(msgs) >= most, err}
 }
 
-// take returns the series that stands where w begins, or begins it if that is
-// worth while and there is room for it. nil is none.
-func (r *readers) take(w wanted, most int) *broker.Series {
+// take returns the series that stands at from, or begins it if that is worth while
+// and there is room for it. nil is none.
+func (r *readers) take(w wanted, from uint64, most int, deep bool) *broker.Series {
 	r.mu.Lock()
 	s := r.series[w.filter]
 	delete(r.series, w.filter)
 	r.mu.Unlock()
-	if s != nil && s.From() == w.from {
+	if s != nil && s.From() == from {
 		return s.Series
 	}
 	if s != nil {
 		s.Close()
 	}
-	if !w.deep || most < seriesFrom || !r.room() {
+	if !deep || most < seriesFrom || !r.room() {
 		return nil
 	}
-	began, err := r.reader.Series(w.ctx, broker.Requests, w.filter, w.from)
+	began, err := r.reader.Series(w.ctx, broker.Requests, w.filter, from)
 	if err != nil {
 		return nil // the look at the stream says what is wrong
 	}
@@ -159,13 +176,4 @@ func (r *readers) keep(filter string, s *broker.Series) {
 		other.Close()
 	}
 	r.series[filter] = &series{s, time.Now()}
-}
-
-func (r *readers) forget() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for filter, s := range r.series {
-		s.Close()
-		delete(r.series, filter)
-	}
 }

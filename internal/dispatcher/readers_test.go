@@ -52,7 +52,7 @@ func TestReaders(t *testing.T) {
 				from = seq(read[i]-1) + 1
 			}
 			filter := broker.LaneFilter(0, "shop", fmt.Sprintf("a%d", i), events.Bulk)
-			got := r.fetch(wanted{ctx: ctx, filter: filter, from: from, chunk: func() int { return most }, deep: deep})
+			got := r.fetch(wanted{ctx: ctx, filter: filter, plan: func() (uint64, int, bool) { return from, most, deep }})
 			if got.err != nil || len(got.msgs) != most {
 				t.Fatalf("account %d: %d of %d requests, %v", i, len(got.msgs), most, got.err)
 			}
@@ -80,5 +80,5 @@ func TestReaders(t *testing.T) {
 		}
 	}
 	readAll(seriesFrom, true)
-	r.forget()
+	r.close()
 }

@@ -111,7 +111,7 @@ func (p *partition) open(ctx context.Context) error {
 		}
 	}
 	for _, l := range p.lanes { // nobody else knows the partition yet
-		l.start()
+		l.stir()
 	}
 	p.run(ck.Feed)
 	return nil

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -30,13 +29,13 @@ type resultStore struct {
 	maxWait  time.Duration     // between tries
 	outage   *broker.Outage
 	observer Observer
-	jam      jam
+	crew     *crew // which rests while results wait: what cannot be told must not be called
 }
 
-func newResultStore(cfg *Config, r *broker.Reader) *resultStore {
+func newResultStore(cfg *Config, r *broker.Reader, c *crew) *resultStore {
 	return &resultStore{
 		js: cfg.JS, reader: r, giveUp: cfg.DedupWindow / 2, maxWait: 2 * time.Second,
-		outage: broker.NewOutage(cfg.Log, "results cannot be stored"), observer: cfg.Observer,
+		outage: broker.NewOutage(cfg.Log, "results cannot be stored"), observer: cfg.Observer, crew: c,
 	}
 }
 
@@ -86,8 +85,8 @@ func (s *resultStore) put(ctx context.Context, partition int, key laneKey, r *le
 			return fail(fmt.Errorf("gave up: %w", err))
 		}
 		if wait == 50*time.Millisecond {
-			s.jam.enter()
-			defer s.jam.leave()
+			s.crew.hold()
+			defer s.crew.resume()
 		}
 		select {
 		case <-ctx.Done():
@@ -118,47 +117,6 @@ const (
 	codeTooLarge    jetstream.ErrorCode = 10054
 	codeNotStored   jetstream.ErrorCode = 10077 // "maximum bytes exceeded" and the like
 )
-
-// A jam is how many results wait because the stream does not take them.
-type jam struct {
-	mu      sync.Mutex
-	waiting int
-	over    chan struct{} // closed when none waits any more; nil when none does
-}
-
-func (j *jam) enter() {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.waiting++; j.waiting == 1 {
-		j.over = make(chan struct{})
-	}
-}
-
-func (j *jam) leave() {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.waiting--; j.waiting == 0 {
-		close(j.over)
-		j.over = nil
-	}
-}
-
-// wait returns when no result waits, or false when ctx is done.
-func (j *jam) wait(ctx context.Context) bool {
-	for {
-		j.mu.Lock()
-		over := j.over
-		j.mu.Unlock()
-		if over == nil {
-			return true
-		}
-		select {
-		case <-over:
-		case <-ctx.Done():
-			return false
-		}
-	}
-}
 
 func (s *resultStore) publish(ctx context.Context, m *nats.Msg) (stored, error) {
 	// The client would keep it, and store it at the reconnect: maybe long after

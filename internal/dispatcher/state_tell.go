@@ -107,7 +107,7 @@ func (l *lane) restoreStanding(m *laneMark) {
 func (p *partition) grantProbes() {
 	for _, l := range p.awake() {
 		if acct := l.account(); acct != nil && acct.breaker.grant(time.Now()) {
-			l.kick()
+			l.stir()
 		}
 	}
 }

@@ -206,7 +206,7 @@ func TestALateAnswerOfTheOwnerBeforeHolds(t *testing.T) {
 	e.calls = 1
 	late := e.result(time.Now())
 	late.State = events.StateAccepted
-	results := newResultStore(&Config{JS: r.b.JS, Log: slog.New(slog.DiscardHandler), DedupWindow: time.Minute}, r.read)
+	results := newResultStore(&Config{JS: r.b.JS, Log: slog.New(slog.DiscardHandler), DedupWindow: time.Minute}, r.read, newCrew(0, nil))
 	if results.pub, err = broker.NewPublisher(r.b.JS.Conn(), broker.AckWait); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,101 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tramhq/tram/internal/broker"
+)
+
+const (
+	// lagWait is how long to wait for a replica that does not have yet what
+	// the feed has seen; after lagTries it is gone, not late.
+	lagWait  = 100 * time.Millisecond
+	lagTries = 50
+)
+
+// readLocked has the next requests of a class read from the stream. It waits for
+// nothing: what is ready goes on meanwhile.
+func (l *lane) readLocked(class int) {
+	q := &l.queues[class]
+	q.reading = true
+	l.p.d.readers.want(wanted{
+		ctx: l.p.take, filter: broker.LaneFilter(l.p.n, l.key.provider, l.key.account, l.key.class(class)),
+		plan: func() (uint64, int, bool) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return q.head + 1, q.nextChunk(time.Now()), q.deep
+		},
+		done: func(b batch) { l.wasRead(class, b) },
+	})
+}
+
+// wasRead takes in what was read.
+func (l *lane) wasRead(class int, b batch) {
+	switch {
+	case l.p.take.Err() != nil:
+	case b.err != nil: // the broker is away
+		l.p.log.Warn("backlog not read, trying again", "provider", l.key.provider, "account", l.key.account, "error", b.err)
+		l.readAgainIn(class, lagWait)
+	case len(b.msgs) > 0 || !l.lags(class):
+		l.take(class, b)
+	default:
+		l.readAgainIn(class, lagWait)
+	}
+}
+
+// take takes the requests of b into their queue.
+func (l *lane) take(class int, b batch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	q := &l.queues[class]
+	q.deep, q.lag, q.reading = b.full, 0, false
+	for _, m := range b.msgs {
+		if m.Seq > q.head {
+			q.push(m)
+		}
+	}
+	l.stirLocked()
+}
+
+func (l *lane) readAgainIn(class int, wait time.Duration) {
+	time.AfterFunc(wait, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.queues[class].reading = false
+		l.stirLocked()
+	})
+}
+
+// lags reports whether the stream is late with what the feed has seen. When it has
+// been asked often enough, the rest of the backlog is gone, unless the stream's
+// leader has it: the replicas that were asked are far behind then.
+func (l *lane) lags(class int) bool {
+	l.mu.Lock()
+	q := &l.queues[class]
+	q.lag++
+	tries := q.lag
+	l.mu.Unlock()
+	if tries < lagTries {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(l.p.take, time.Second)
+	defer cancel()
+	last, err := l.p.reader.Last(ctx, broker.Requests, broker.LaneFilter(l.p.n, l.key.provider, l.key.account, l.key.class(class)))
+	gone := errors.Is(err, jetstream.ErrMsgNotFound)
+	if err != nil && !gone {
+		return true // the broker is away
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !gone && last.Seq > q.head {
+		return true
+	}
+	l.p.log.Error("requests left the stream before they were read",
+		"provider", l.key.provider, "account", l.key.account, "after_seq", q.head, "up_to_seq", q.skipped)
+	q.caughtUp()
+	return false
+}
