@@ -3,11 +3,13 @@ package dispatcher
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/pkg/events"
 )
 
 const (
@@ -17,10 +19,15 @@ const (
 	lagTries = 50
 )
 
-// readLocked has the next requests of a class read from the stream. It waits for
-// nothing: what is ready goes on meanwhile.
-func (l *lane) readLocked(class int) {
+// readLocked has the next requests of a class read from the stream, unless a sweep
+// is to bring them. It waits for nothing: what is ready goes on meanwhile.
+func (l *lane) readLocked(class int, now time.Time) {
 	q := &l.queues[class]
+	if events.Classes[class] != events.Urgent && !q.alone() && l.p.sweeping.Load() && !l.p.d.readers.beside.Allow() {
+		q.starve(now.Add(hungerFor))
+		l.alarmLocked(now, hungerFor)
+		return
+	}
 	q.reading = true
 	l.p.d.readers.want(wanted{
 		ctx: l.p.take, filter: broker.LaneFilter(l.p.n, l.key.provider, l.key.account, l.key.class(class)),
@@ -53,6 +60,7 @@ func (l *lane) take(class int, b batch) {
 	defer l.mu.Unlock()
 	q := &l.queues[class]
 	q.deep, q.lag, q.reading = b.full, 0, false
+	q.fed()
 	for _, m := range b.msgs {
 		if m.Seq > q.head {
 			q.push(m)
@@ -98,4 +106,58 @@ func (l *lane) lags(class int) bool {
 		"provider", l.key.provider, "account", l.key.account, "after_seq", q.head, "up_to_seq", q.skipped)
 	q.caughtUp()
 	return false
+}
+
+// sweep hands the lane a request that a sweep has read. It reports whether there was
+// use for it, and false for there if the lane is gone.
+func (l *lane) sweep(class int, m *broker.Stored) (used, there bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gone {
+		return false, false
+	}
+	used = l.queues[class].sweep(m)
+	l.stirLocked()
+	return used, true
+}
+
+// awaited returns what has no room for m that will have some: the queue that m is
+// for, or [spaceItself]. nil is nothing: m may come.
+func (l *lane) awaited(class int, m *broker.Stored) *queue {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	q := &l.queues[class]
+	switch {
+	case m.Seq <= q.head || q.alone():
+		return nil
+	case !q.space.left():
+		return spaceItself
+	case q.full():
+		return q
+	}
+	return nil
+}
+
+// behind returns how many of the lane's queues are, behind which sequence one is at
+// least, and up to which one at most.
+func (l *lane) behind() (n int, from, upTo uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	from = math.MaxUint64
+	for i := range l.queues {
+		if q := &l.queues[i]; q.behind() {
+			n, from, upTo = n+1, min(from, q.head), max(upTo, q.skipped)
+		}
+	}
+	return n, from, upTo
+}
+
+// forsake says that no sweep brings what the lane is behind with.
+func (l *lane) forsake() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.queues {
+		l.queues[i].forsake()
+	}
+	l.stirLocked()
 }

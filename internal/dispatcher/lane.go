@@ -87,17 +87,18 @@ func newLane(p *partition, key laneKey, acct *account, seq uint64) *lane {
 	return l
 }
 
-// offer hands the lane a request that the feed has read. It reports false if the
-// lane is gone.
-func (l *lane) offer(class int, m *broker.Stored) bool {
+// offer hands the lane a request that the feed has read, maybe while a sweep
+// follows it. It reports whether the lane falls behind with it, and false for there
+// if the lane is gone.
+func (l *lane) offer(class int, m *broker.Stored, sweeping bool) (falls, there bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.gone {
-		return false
+		return false, false
 	}
-	l.queues[class].offer(m)
+	falls = l.queues[class].offer(m, sweeping)
 	l.stirLocked()
-	return true
+	return falls, true
 }
 
 // skipTo tells the lane that it has requests up to seq which the feed will not
@@ -192,7 +193,7 @@ func (l *lane) pick(now time.Time) *entry {
 			l.stirLocked() // there may be more
 			return e
 		case read >= 0:
-			l.readLocked(read)
+			l.readLocked(read, now)
 		case wait == idle || wait == forever:
 			return nil
 		default:

@@ -28,7 +28,7 @@ func BenchmarkLane(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		seq++
-		l.offer(1, &broker.Stored{Seq: seq, Time: now, Subject: "req.0.fake.shop.normal.send"})
+		l.offer(1, &broker.Stored{Seq: seq, Time: now, Subject: "req.0.fake.shop.normal.send"}, false)
 		e, _, wait := l.next(now)
 		if e == nil {
 			b.Fatalf("request %d is to wait for %s", seq, wait)

@@ -40,6 +40,10 @@ type partition struct {
 	keeper  *keeper
 	feed    *broker.Feed
 	jumping atomic.Bool
+
+	routing  sync.Mutex  // what the feed brings, its jumps, and the ends of a sweep
+	sweeping atomic.Bool // changed while that is held
+	told     uint64      // the newest request that lanes know of though the feed has not come to it; under routing
 	fed     atomic.Uint64 // the newest request that the feed has handed on
 
 	mu    sync.Mutex
@@ -71,6 +75,7 @@ func newPartition(d *Dispatcher, n int, epoch uint64) *partition {
 	}
 	p.marks = &checkpoints{js: d.cfg.JS, reader: d.reader, n: n}
 	p.keeper = newKeeper(p, d.cfg.JS.Conn())
+	p.space.wake = make(chan struct{}, 1)
 	return p
 }
 
@@ -92,21 +97,36 @@ func (p *partition) route(m *broker.Stored, pending uint64) {
 		p.log.Error("request on a strange subject", "seq", m.Seq, "error", err)
 		return
 	}
-	if isCancel(m.Subject) {
-		p.cancels.upTo(m.Seq)
-	} else {
-		for !p.lane(key).offer(class, m) {
-		}
-	}
-	p.fed.Store(m.Seq)
+	p.hand(key, class, m)
 	if pending > p.d.jumpLag && p.jumping.CompareAndSwap(false, true) {
 		p.wg.Go(p.jump)
 	}
 }
 
+// hand hands m on. When several lanes have more than they have room for, a sweep
+// follows the feed.
+func (p *partition) hand(key laneKey, class int, m *broker.Stored) {
+	p.routing.Lock()
+	defer p.routing.Unlock()
+	defer p.fed.Store(m.Seq)
+	if isCancel(m.Subject) {
+		p.cancels.upTo(m.Seq)
+		return
+	}
+	sweeping := p.sweeping.Load()
+	falls, there := p.lane(key).offer(class, m, sweeping)
+	for !there {
+		falls, there = p.lane(key).offer(class, m, sweeping)
+	}
+	if falls && !sweeping {
+		p.sweepLocked(m.Seq)
+	}
+}
+
 // jump takes the feed to the end of the partition, so that a burst for one
 // account does not delay the others behind it. The lanes learn how far their
-// requests go, and read what the feed jumps over themselves.
+// requests go; a sweep brings them what the feed jumps over, or they read it
+// themselves.
 func (p *partition) jump() {
 	defer p.jumping.Store(false)
 	last, upTo, err := p.reader.LastPerSubject(p.take, broker.Requests, broker.PartitionFilter(p.n))
@@ -114,6 +134,8 @@ func (p *partition) jump() {
 		p.log.Warn("feed does not jump", "error", err)
 		return
 	}
+	p.routing.Lock()
+	defer p.routing.Unlock()
 	if upTo <= p.fed.Load() {
 		return
 	}
@@ -125,6 +147,9 @@ func (p *partition) jump() {
 	}
 	p.cancels.upTo(upTo)
 	p.feed.Jump(upTo + 1)
+	if p.told = upTo; !p.sweeping.Load() {
+		p.sweepLocked(p.fed.Load())
+	}
 	p.log.Info("feed jumped", "to_seq", upTo)
 }
 

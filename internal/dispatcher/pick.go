@@ -49,7 +49,7 @@ func (l *lane) nextLocked(now time.Time) (e *entry, read int, wait time.Duration
 		}
 	}
 	for _, class := range l.orderLocked() {
-		if l.mustReadLocked(class) {
+		if l.mustReadLocked(class, now) {
 			l.fresh[class] = false // if nothing is there yet, what is ready goes on meanwhile
 			return nil, class, 0
 		}
@@ -59,7 +59,7 @@ func (l *lane) nextLocked(now time.Time) (e *entry, read int, wait time.Duration
 			}
 			return e, -1, 0
 		}
-		if l.mustReadLocked(class) { // it had none but those that are over
+		if l.mustReadLocked(class, now) { // it had none but those that are over
 			return nil, class, 0
 		}
 	}
@@ -88,9 +88,9 @@ func (l *lane) orderLocked() [3]int {
 
 // mustReadLocked reports whether the next request of class is still to be read
 // from the stream.
-func (l *lane) mustReadLocked(class int) bool {
+func (l *lane) mustReadLocked(class int, now time.Time) bool {
 	q := &l.queues[class]
-	return q.mustRead() && l.begun[class] < maxOpen && (l.fresh[class] || len(l.ready[class]) == 0)
+	return q.mustRead(now) && l.begun[class] < maxOpen && (l.fresh[class] || len(l.ready[class]) == 0)
 }
 
 // pickLocked takes the next entry of class, or nil: in turns one that goes on
@@ -160,7 +160,7 @@ func (l *lane) blockedLocked(now time.Time, gate time.Duration) (*entry, int, ti
 		q := &l.queues[c]
 		m := q.peek()
 		if m == nil {
-			if q.mustRead() && l.mayReadLocked() {
+			if q.mustRead(now) && l.mayReadLocked() {
 				return nil, c, 0
 			}
 			continue

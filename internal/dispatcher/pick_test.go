@@ -85,7 +85,7 @@ func TestWhatWaitsOfOneClassTakesNoRoomFromTheOthers(t *testing.T) {
 		l := bareLane()
 		l.begun[full] = maxOpen // all of them wait for another try
 		for class := range 3 {
-			l.offer(class, waitingAt(uint64(class+1)))
+			l.offer(class, waitingAt(uint64(class+1)), false)
 		}
 		var picked []int
 		for {
@@ -109,7 +109,7 @@ func TestPagesOfAReportAndNewRequestsTakeTurns(t *testing.T) {
 	l.openLocked(report)
 	l.ready[1] = []*entry{report}
 	for seq := range uint64(3) {
-		l.offer(1, waitingAt(seq+2))
+		l.offer(1, waitingAt(seq+2), false)
 	}
 	var order []uint64
 	for range 7 {

@@ -1,29 +1,30 @@
 package dispatcher
 
 import (
-	"sync/atomic"
 	"time"
 
 	"github.com/tramhq/tram/internal/broker"
 )
 
-// A queue holds the next few requests of one lane and class. What the feed
-// offers beyond its bounds it drops: the queue is then behind, and the lane
-// reads the rest from the stream itself when it may send again. So a blocked
-// account costs a few kilobytes, however long its backlog is.
+// A queue holds the next few requests of one lane and class. What feed or sweep
+// offer beyond its bounds it drops: it has missed that, and the lane reads up to
+// there from the stream itself when it may send again. So a blocked account costs
+// a few kilobytes, however long its backlog is.
 type queue struct {
 	items []*broker.Stored
 	bytes int
 
 	taken   uint64 // every request up to here was handed out
 	head    uint64 // every request up to here was handed out or is in items
-	skipped uint64 // the newest request the feed had no room for
+	skipped uint64 // the newest request that is known of and was not in items
+	missed  uint64 // the newest one that nobody will offer any more; at most skipped
 	others  uint64 // the newest report or command that is known of
 
 	chunk   int       // how many requests the lane wanted to read from the stream last
 	deep    bool      // it had as many
 	readAt  time.Time // when that was
 	reading bool      // that goes on
+	hungry  time.Time // nothing is in items, and a sweep is awaited until then; zero: it is not so
 	lag     int       // how often in a row the stream did not have what the feed has seen
 	space   *space    // that it shares with the other queues of the partition
 }
@@ -61,36 +62,18 @@ func (q *queue) nextChunk(now time.Time) int {
 	return q.chunk
 }
 
-// A space is what the queues of a partition may hold together, roughly: thousands
-// of accounts that each had a few kilobytes would be a lot of memory. A nil space
-// has no end.
-type space struct{ held atomic.Int64 }
-
-const (
-	maxHeld  = 256 << 10 // bytes
-	heldEach = 1 << 10   // of a request beside its body: headers, for the most part
-)
-
-func (r *space) take(m *broker.Stored) {
-	if r != nil {
-		r.held.Add(int64(len(m.Data)) + heldEach)
-	}
-}
-
-func (r *space) release(m *broker.Stored) {
-	if r != nil {
-		r.held.Add(-int64(len(m.Data)) - heldEach)
-	}
-}
-
-func (r *space) left() bool { return r == nil || r.held.Load() < maxHeld }
-
 // behind reports whether requests wait in the stream that are not in items.
 func (q *queue) behind() bool { return q.skipped > q.head }
 
+// alone reports whether the queue has missed something: nobody but the lane brings
+// it the next request.
+func (q *queue) alone() bool { return q.missed > q.head }
+
 // mustRead reports whether nothing is in items, though something waits, and
-// nobody reads it yet.
-func (q *queue) mustRead() bool { return len(q.items) == 0 && q.behind() && !q.reading }
+// nobody reads it or is to bring it.
+func (q *queue) mustRead(now time.Time) bool {
+	return len(q.items) == 0 && q.behind() && !q.reading && !now.Before(q.hungry)
+}
 
 func (q *queue) idle() bool { return len(q.items) == 0 && !q.behind() }
 
@@ -98,16 +81,52 @@ func (q *queue) full() bool {
 	return len(q.items) >= queueItems || q.bytes >= queueBytes || len(q.items) >= fewItems && !q.space.left()
 }
 
-// offer takes what the feed has read. The lane may have read it already.
-func (q *queue) offer(m *broker.Stored) {
+// offer takes what the feed has read, or leaves it to a sweep that follows. The
+// lane may have read it already. It reports whether the queue falls behind with m.
+func (q *queue) offer(m *broker.Stored, sweeping bool) (falls bool) {
 	switch {
 	case m.Seq <= q.head:
-	case q.behind() || q.full():
-		q.skipped = max(q.skipped, m.Seq)
-		q.note(m)
-	default:
+		return false
+	case !q.behind() && !q.full():
 		q.push(m)
+		return false
 	}
+	falls = !q.behind()
+	q.skip(m)
+	if !sweeping {
+		q.missed = q.skipped
+	}
+	return falls
+}
+
+// sweep takes what a sweep has read, and reports whether there was use for it. The
+// sweep must have begun no later than behind head, or behind missed if that is
+// further on.
+func (q *queue) sweep(m *broker.Stored) bool {
+	switch {
+	case m.Seq <= q.head:
+		return false
+	case q.alone() || q.full():
+		q.skip(m)
+		q.missed = max(q.missed, m.Seq)
+		return false
+	}
+	q.push(m)
+	return true
+}
+
+// forsake says that nobody will bring what the queue is behind with.
+func (q *queue) forsake() {
+	if q.behind() {
+		q.missed = q.skipped
+	}
+	q.fed()
+}
+
+// skip notes that m is in the stream.
+func (q *queue) skip(m *broker.Stored) {
+	q.skipped = max(q.skipped, m.Seq)
+	q.note(m)
 }
 
 func (q *queue) push(m *broker.Stored) {
@@ -116,6 +135,23 @@ func (q *queue) push(m *broker.Stored) {
 	q.space.take(m)
 	q.head = m.Seq
 	q.note(m)
+	q.fed()
+}
+
+// starve says that nothing is in items until a sweep, or the lane at the given
+// time, brings it.
+func (q *queue) starve(until time.Time) {
+	if q.hungry.IsZero() {
+		q.space.hunger(1)
+	}
+	q.hungry = until
+}
+
+func (q *queue) fed() {
+	if !q.hungry.IsZero() {
+		q.hungry = time.Time{}
+		q.space.hunger(-1)
+	}
 }
 
 // note notes what kind of request is known.
@@ -139,7 +175,7 @@ func (q *queue) take() *broker.Stored {
 	q.items[0] = nil
 	q.items = q.items[1:]
 	q.bytes -= len(m.Data)
-	q.space.release(m)
+	q.space.release(m, q)
 	if len(q.items) == 0 {
 		q.items = nil // let the array go: most lanes are idle most of the time
 	}
@@ -148,7 +184,10 @@ func (q *queue) take() *broker.Stored {
 }
 
 // caughtUp says that the stream has nothing between head and skipped any more.
-func (q *queue) caughtUp() { q.head = max(q.head, q.skipped) }
+func (q *queue) caughtUp() {
+	q.head = max(q.head, q.skipped)
+	q.fed()
+}
 
 // known is the newest request that the queue has heard of.
 func (q *queue) known() uint64 { return max(q.head, q.skipped) }

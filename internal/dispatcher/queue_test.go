@@ -10,22 +10,44 @@ import (
 	"github.com/tramhq/tram/internal/broker"
 )
 
-// Whatever the order in which the feed offers, the lane takes and the lane
-// catches up from the stream: every request is taken once, in order.
+// Whatever the order in which the feed offers and jumps, sweeps bring, the lane takes
+// and the lane reads from the stream: every request is taken once, in order.
 func TestQueueTakesEveryRequestOnceInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var (
-			q      queue
-			stream []*broker.Stored // what the broker has
-			fed    int              // how much of it the feed has offered
-			got    []uint64
-			size   = rapid.SampledFrom([]int{10, 100_000}).Draw(t, "size")
+			q        queue
+			stream   []*broker.Stored // what the broker has
+			fed      int              // how much of it the feed has offered, or jumped over
+			swept    int              // how much of it sweeps have brought
+			sweeping bool
+			got      []uint64
+			size     = rapid.SampledFrom([]int{10, 100_000}).Draw(t, "size")
+			follows  = rapid.Bool().Draw(t, "follows") // a sweep, where a queue falls behind
 		)
-		catchUp := func() {
+		read := func() {
 			for _, m := range stream {
 				if m.Seq > q.head && !q.full() {
 					q.push(m)
 				}
+			}
+		}
+		feed := func(n int) {
+			for ; n > 0 && fed < len(stream); n-- {
+				falls := q.offer(stream[fed], sweeping)
+				fed++
+				if falls && !sweeping && follows {
+					sweeping, swept = true, fed
+				}
+			}
+		}
+		sweep := func(n int) {
+			for ; sweeping && n > 0; n-- {
+				if swept == fed {
+					sweeping = false
+					break
+				}
+				q.sweep(stream[swept])
+				swept++
 			}
 		}
 		t.Repeat(map[string]func(*rapid.T){
@@ -35,18 +57,28 @@ func TestQueueTakesEveryRequestOnceInOrder(t *testing.T) {
 					stream = append(stream, &broker.Stored{Seq: seq, Data: make([]byte, size)})
 				}
 			},
-			"feed": func(t *rapid.T) {
-				for range rapid.IntRange(1, 100).Draw(t, "n") {
-					if fed < len(stream) {
-						q.offer(stream[fed])
-						fed++
-					}
+			"feed": func(t *rapid.T) { feed(rapid.IntRange(1, 100).Draw(t, "n")) },
+			"jump": func(t *rapid.T) {
+				if fed == len(stream) {
+					return
+				}
+				q.skip(stream[len(stream)-1])
+				if !sweeping {
+					sweeping, swept = true, fed
+				}
+				fed = len(stream)
+			},
+			"sweep": func(t *rapid.T) { sweep(rapid.IntRange(1, 100).Draw(t, "n")) },
+			"waste": func(*rapid.T) {
+				if sweeping {
+					sweeping = false
+					q.forsake()
 				}
 			},
 			"take": func(t *rapid.T) {
 				for range rapid.IntRange(1, 100).Draw(t, "n") {
-					if q.peek() == nil && q.behind() {
-						catchUp()
+					if q.peek() == nil && q.behind() && rapid.Bool().Draw(t, "reads") {
+						read()
 					}
 					if q.peek() != nil {
 						got = append(got, q.take().Seq)
@@ -60,15 +92,16 @@ func TestQueueTakesEveryRequestOnceInOrder(t *testing.T) {
 				if n := len(q.items); n > queueItems {
 					t.Fatalf("queue holds %d requests", n)
 				}
+				if !sweeping && q.behind() && !q.alone() {
+					t.Fatalf("nobody brings what is between %d and %d", q.head, q.skipped)
+				}
 			},
 		})
-		for fed < len(stream) {
-			q.offer(stream[fed])
-			fed++
-		}
+		feed(len(stream))
+		sweep(len(stream) + 1)
 		for !q.idle() {
 			if q.peek() == nil {
-				catchUp()
+				read()
 			}
 			got = append(got, q.take().Seq)
 		}
@@ -96,7 +129,7 @@ func TestQueuesShareTheirRoom(t *testing.T) {
 		queues[i] = &queue{space: &r}
 		for range queueItems {
 			seq++
-			queues[i].offer(&broker.Stored{Seq: seq, Data: make([]byte, size)})
+			queues[i].offer(&broker.Stored{Seq: seq, Data: make([]byte, size)}, false)
 		}
 	}
 	if most := int64(maxHeld + (accounts*fewItems+queueItems)*(size+heldEach)); r.held.Load() > most {

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/tramhq/tram/internal/broker"
 )
 
@@ -12,6 +14,7 @@ import (
 // have something to catch up with at once.
 type readers struct {
 	reader *broker.Reader
+	beside *rate.Limiter // those that are made though a sweep is under way
 
 	mu      sync.Mutex
 	line    []wanted
@@ -64,7 +67,7 @@ type batch struct {
 }
 
 func newReaders(r *broker.Reader) *readers {
-	return &readers{reader: r, series: make(map[string]*series), most: maxSeries}
+	return &readers{reader: r, beside: newReadsBeside(), series: make(map[string]*series), most: maxSeries}
 }
 
 // want has w read, unless readers are closed.

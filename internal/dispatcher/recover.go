@@ -110,7 +110,10 @@ func (p *partition) open(ctx context.Context) error {
 			p.lane(key).silence(s.silent)
 		}
 	}
-	for _, l := range p.lanes { // nobody else knows the partition yet
+	p.routing.Lock()
+	p.sweepLocked(0)
+	p.routing.Unlock()
+	for _, l := range p.all() {
 		l.stir()
 	}
 	p.run(ck.Feed)

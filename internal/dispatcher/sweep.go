@@ -1,0 +1,214 @@
+package dispatcher
+
+import (
+	"cmp"
+	"errors"
+	"math"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/tramhq/tram/internal/broker"
+)
+
+// A sweep follows a feed that has jumped, and brings all lanes what it has jumped
+// over: one reading for the partition. When each of thousands of lanes reads its own
+// backlog, the broker walks over those of all others each time.
+//
+// It waits where a lane has no room, unless others hunger meanwhile: then what the
+// lane has no room for, it reads itself some day. So it does when a sweep ends
+// because it mostly brings what nobody can take: a burst for one account. Requests
+// that are urgent wait for no sweep, and of the others a few need not.
+type sweep struct {
+	p    *partition
+	next uint64 // everything before was brought
+	lag  int    // how often in a row there was nothing
+
+	pass           int // that may be brought whether there is room or not
+	brought, taken int // lately
+}
+
+const (
+	sweepFrom  = 2  // lanes that are behind; one reads better alone
+	sweepBatch = 64 // requests at once
+
+	// sweepPatience is how long a lane may hunger while the sweep waits for room in
+	// that of another one.
+	sweepPatience = 100 * time.Millisecond
+
+	// Of sweepLook requests, a sweep that goes on has brought one in sweepWaste to
+	// somebody who had use for it.
+	sweepLook  = 512
+	sweepWaste = 8
+
+	// hungerFor is how long a lane waits for a sweep until it tries to read alone,
+	// again and again. So many may, each second: they cost the broker a
+	// millisecond or more.
+	hungerFor   = time.Second
+	readsBeside = 100
+)
+
+func newReadsBeside() *rate.Limiter { return rate.NewLimiter(readsBeside, maxReads) }
+
+var (
+	errSwept = errors.New("the sweep has come to where the feed is")
+	errWaste = errors.New("the sweep brings what nobody can take")
+)
+
+// sweepLocked has a sweep begin for the lanes that are behind, if there are enough
+// of them; p.routing must be held. They have missed nothing behind from, which is 0
+// for where the one that is furthest behind stands.
+func (p *partition) sweepLocked(from uint64) {
+	behind, first := 0, uint64(math.MaxUint64)
+	for _, l := range p.all() {
+		n, after, upTo := l.behind()
+		behind, first, p.told = behind+n, min(first, after), max(p.told, upTo)
+	}
+	if behind < sweepFrom {
+		p.forsake()
+		return
+	}
+	p.sweeping.Store(true)
+	s := &sweep{p: p, next: cmp.Or(from, first) + 1}
+	p.wg.Go(s.run)
+}
+
+// forsake has every lane read alone what it is behind with.
+func (p *partition) forsake() {
+	p.sweeping.Store(false)
+	for _, l := range p.all() {
+		l.forsake()
+	}
+}
+
+func (s *sweep) run() {
+	p, ctx := s.p, s.p.take
+	for ctx.Err() == nil {
+		err := s.read()
+		switch {
+		case errors.Is(err, errSwept):
+			return
+		case errors.Is(err, errWaste):
+			p.routing.Lock()
+			p.forsake()
+			p.routing.Unlock()
+			return
+		}
+		if ctx.Err() == nil {
+			p.log.Warn("sweep interrupted, going on", "next_seq", s.next, "error", err)
+			sleep(ctx, lagWait)
+		}
+	}
+}
+
+// read sweeps by one consumer until that fails, or the sweep is over.
+func (s *sweep) read() error {
+	p, ctx := s.p, s.p.take
+	series, err := p.reader.Series(ctx, broker.Requests, broker.PartitionFilter(p.n), s.next)
+	if err != nil {
+		return err
+	}
+	defer series.Close()
+	for {
+		msgs, err := series.Next(ctx, sweepBatch)
+		if err != nil {
+			return err
+		}
+		for _, m := range msgs {
+			if err := s.bring(m); err != nil {
+				return err
+			}
+		}
+		if len(msgs) == sweepBatch {
+			s.lag = 0
+			continue
+		}
+		if s.reachesFeed() {
+			return errSwept
+		}
+		if len(msgs) > 0 {
+			s.lag = 0
+			continue
+		}
+		if s.lag++; s.lag == lagTries { // what the feed has seen is gone, or far from this replica
+			return errWaste
+		}
+		sleep(ctx, lagWait)
+	}
+}
+
+// reachesFeed ends the sweep if it has brought all that the lanes were told of.
+func (s *sweep) reachesFeed() bool {
+	p := s.p
+	p.routing.Lock()
+	defer p.routing.Unlock()
+	if s.next <= max(p.fed.Load(), p.told) {
+		return false
+	}
+	p.sweeping.Store(false)
+	return true
+}
+
+// bring hands m to its lane.
+func (s *sweep) bring(m *broker.Stored) error {
+	s.next = m.Seq + 1
+	key, class, err := locate(m.Subject)
+	if err != nil || isCancel(m.Subject) { // the feed tells of both
+		return nil
+	}
+	for {
+		l := s.p.lane(key)
+		s.await(l, class, m)
+		used, there := l.sweep(class, m)
+		if !there {
+			continue
+		}
+		if s.brought++; used {
+			s.taken++
+		}
+		break
+	}
+	if s.brought == sweepLook {
+		if s.taken*sweepWaste < s.brought {
+			return errWaste
+		}
+		s.brought, s.taken = 0, 0
+	}
+	return s.p.take.Err()
+}
+
+// await waits for room for m, or until somebody has hungered for too long.
+func (s *sweep) await(l *lane, class int, m *broker.Stored) {
+	space := &s.p.space
+	if s.pass > 0 && space.hungry.Load() > 0 {
+		s.pass--
+		return
+	}
+	s.pass = 0
+	if l.awaited(class, m) == nil {
+		return
+	}
+	defer space.awaits.Store(nil)
+	look := time.NewTicker(sweepPatience)
+	defer look.Stop()
+	for {
+		a := l.awaited(class, m)
+		if a == nil {
+			return
+		}
+		space.awaits.Store(a)
+		if l.awaited(class, m) == nil { // just before it was known to wait
+			return
+		}
+		select {
+		case <-space.wake:
+		case <-look.C:
+			if space.hungry.Load() > 0 {
+				s.pass = sweepBatch
+				return
+			}
+		case <-s.p.take.Done():
+			return
+		}
+	}
+}
