@@ -19,7 +19,8 @@ import (
 )
 
 const (
-	feedBatch     = 100              // messages asked for at once
+	feedBatch     = 100              // messages asked for at once, at most
+	feedFirst     = 10               // and at first: who jumps soon has no use for more
 	feedExpires   = 30 * time.Second // how long one pull waits for them
 	feedHeartbeat = time.Second      // how often the server says that it still does
 	feedSilence   = 2500 * time.Millisecond
@@ -203,7 +204,8 @@ type reading struct {
 	consumer string
 	inbox    string
 	seq      uint64 // the consumer's sequence of the last message
-	left     int    // messages that the pull in progress may still bring
+	batch    int    // messages that the last pull asked for
+	left     int    // of these, those that may still come
 }
 
 // pull asks for more messages. One pull is in progress at a time. It has no
@@ -213,7 +215,7 @@ func (r *reading) pull() error {
 		Batch     int           `json:"batch"`
 		Expires   time.Duration `json:"expires"`
 		Heartbeat time.Duration `json:"idle_heartbeat"`
-	}{feedBatch, feedExpires, feedHeartbeat}
+	}{min(max(feedFirst, 2*r.batch), feedBatch), feedExpires, feedHeartbeat}
 	body, err := json.Marshal(req)
 	if err != nil {
 		return fmt.Errorf("pull: %w", err)
@@ -221,7 +223,7 @@ func (r *reading) pull() error {
 	if err := r.f.nc.PublishRequest(r.f.api+"CONSUMER.MSG.NEXT."+r.f.stream+"."+r.consumer, r.inbox, body); err != nil {
 		return fmt.Errorf("pull: %w", err)
 	}
-	r.left = req.Batch
+	r.batch, r.left = req.Batch, req.Batch
 	return nil
 }
 

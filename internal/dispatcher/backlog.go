@@ -3,7 +3,7 @@ package dispatcher
 import (
 	"context"
 	"errors"
-	"math"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -23,7 +23,8 @@ const (
 // is to bring them. It waits for nothing: what is ready goes on meanwhile.
 func (l *lane) readLocked(class int, now time.Time) {
 	q := &l.queues[class]
-	if events.Classes[class] != events.Urgent && !q.alone() && l.p.sweeping.Load() && !l.p.d.readers.beside.Allow() {
+	beside := !q.alone() && l.p.sweeping.Load()
+	if beside && events.Classes[class] != events.Urgent && !l.p.d.readers.beside.Allow() {
 		q.starve(now.Add(hungerFor))
 		l.alarmLocked(now, hungerFor)
 		return
@@ -34,6 +35,9 @@ func (l *lane) readLocked(class int, now time.Time) {
 		plan: func() (uint64, int, bool) {
 			l.mu.Lock()
 			defer l.mu.Unlock()
+			if beside {
+				return q.head + 1, besideChunk, false
+			}
 			return q.head + 1, q.nextChunk(time.Now()), q.deep
 		},
 		done: func(b batch) { l.wasRead(class, b) },
@@ -108,17 +112,17 @@ func (l *lane) lags(class int) bool {
 	return false
 }
 
-// sweep hands the lane a request that a sweep has read. It reports whether there was
-// use for it, and false for there if the lane is gone.
-func (l *lane) sweep(class int, m *broker.Stored) (used, there bool) {
+// sweep hands the lane a request that a sweep has read. It says what use there was
+// for it, and false for there if the lane is gone.
+func (l *lane) sweep(class int, m *broker.Stored) (u use, there bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.gone {
-		return false, false
+		return hadIt, false
 	}
-	used = l.queues[class].sweep(m)
+	u = l.queues[class].sweep(m)
 	l.stirLocked()
-	return used, true
+	return u, true
 }
 
 // awaited returns what has no room for m that will have some: the queue that m is
@@ -132,24 +136,50 @@ func (l *lane) awaited(class int, m *broker.Stored) *queue {
 		return nil
 	case !q.space.left():
 		return spaceItself
-	case q.full():
+	case q.full(fewItems):
 		return q
 	}
 	return nil
 }
 
-// behind returns how many of the lane's queues are, behind which sequence one is at
-// least, and up to which one at most.
-func (l *lane) behind() (n int, from, upTo uint64) {
+// falls reports whether the lane would fall behind with m, which the feed has read.
+func (l *lane) falls(class int, m *broker.Stored) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	from = math.MaxUint64
+	return l.queues[class].falls(m)
+}
+
+// waits reports whether any request waits in the lane.
+func (l *lane) waits() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.queues[:], func(q queue) bool { return !q.idle() })
+}
+
+// A gap is what a queue is behind with: something behind from, and up to upTo.
+type gap struct{ from, upTo uint64 }
+
+// behind returns the gaps of the lane's queues.
+func (l *lane) behind() (gaps []gap) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for i := range l.queues {
 		if q := &l.queues[i]; q.behind() {
-			n, from, upTo = n+1, min(from, q.head), max(upTo, q.skipped)
+			gaps = append(gaps, gap{q.head, q.skipped})
 		}
 	}
-	return n, from, upTo
+	return gaps
+}
+
+// missUpTo says that what comes up to seq has to be read by the lane itself.
+func (l *lane) missUpTo(seq uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.queues {
+		if q := &l.queues[i]; q.behind() && q.head < seq {
+			q.missed = min(q.skipped, seq)
+		}
+	}
 }
 
 // forsake says that no sweep brings what the lane is behind with.

@@ -69,6 +69,13 @@ func (c *crew) inUse() int {
 	return c.taken
 }
 
+// full reports whether lanes stand in line that find no place.
+func (c *crew) full() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.line) > 0 && c.taken >= c.places
+}
+
 // rouseLocked wakes one worker, or hires it, if there is something to do and
 // nobody on the way to it. That one wakes the next.
 func (c *crew) rouseLocked() {

@@ -92,7 +92,9 @@ type Dispatcher struct {
 
 	began      time.Time
 	jumpLag    uint64        // requests that a feed may lag behind before it jumps
+	maxHeld    int64         // bytes that the queues of all partitions may hold
 	lastResult atomic.Uint64 // the newest position in RESULTS that we know of
+	space      atomic.Int64  // for the queues of each partition
 
 	mu     sync.Mutex
 	opened map[int]*partition
@@ -105,7 +107,7 @@ func New(cfg Config) (*Dispatcher, error) {
 	cfg = cfg.withDefaults()
 	d := &Dispatcher{
 		cfg: cfg, log: cfg.Log, client: cfg.Client.WithTimeout(cfg.CallTimeout), reader: broker.NewReader(cfg.JS),
-		jumpLag: 2000, opened: make(map[int]*partition), ended: make(map[int]chan struct{}),
+		jumpLag: 500, maxHeld: maxHeld, opened: make(map[int]*partition), ended: make(map[int]chan struct{}),
 		controls: controls{all: make(map[laneKey]control)}, began: time.Now(), gone: make(map[laneKey]bool),
 	}
 	accounts, err := d.check(cfg.Accounts)
@@ -127,6 +129,7 @@ func New(cfg Config) (*Dispatcher, error) {
 	d.results = newResultStore(&d.cfg, d.reader, d.crew)
 	d.readers = newReaders(d.reader)
 	d.schedules = newSchedules(d)
+	d.shareSpace(cfg.Partitions) // until it is known how many they are
 	d.owner = NewOwner(OwnerConfig{JS: cfg.JS, Partitions: cfg.Partitions, Lease: cfg.Lease, Log: cfg.Log}, d)
 	return d, nil
 }
@@ -186,6 +189,7 @@ func (d *Dispatcher) Open(ctx context.Context, n int, epoch uint64) error {
 	}
 	d.mu.Lock()
 	d.opened[n] = p
+	d.shareSpace(len(d.opened))
 	d.mu.Unlock()
 	if err := p.keeper.keep(*d.limits.Load()); err != nil {
 		d.remove(n)
@@ -257,6 +261,7 @@ func (d *Dispatcher) remove(n int) *partition {
 	defer d.mu.Unlock()
 	p := d.opened[n]
 	delete(d.opened, n)
+	d.shareSpace(len(d.opened))
 	return p
 }
 

@@ -88,17 +88,16 @@ func newLane(p *partition, key laneKey, acct *account, seq uint64) *lane {
 }
 
 // offer hands the lane a request that the feed has read, maybe while a sweep
-// follows it. It reports whether the lane falls behind with it, and false for there
-// if the lane is gone.
-func (l *lane) offer(class int, m *broker.Stored, sweeping bool) (falls, there bool) {
+// follows it. It reports false if the lane is gone.
+func (l *lane) offer(class int, m *broker.Stored, sweeping bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.gone {
-		return false, false
+		return false
 	}
-	falls = l.queues[class].offer(m, sweeping)
+	l.queues[class].offer(m, sweeping)
 	l.stirLocked()
-	return falls, true
+	return true
 }
 
 // skipTo tells the lane that it has requests up to seq which the feed will not
@@ -115,7 +114,6 @@ func (l *lane) skipTo(class int, seq uint64, other bool) bool {
 	if other {
 		q.others = max(q.others, seq)
 	}
-	l.stirLocked()
 	return true
 }
 

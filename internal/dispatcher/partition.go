@@ -41,10 +41,10 @@ type partition struct {
 	feed    *broker.Feed
 	jumping atomic.Bool
 
-	routing  sync.Mutex  // what the feed brings, its jumps, and the ends of a sweep
-	sweeping atomic.Bool // changed while that is held
-	told     uint64      // the newest request that lanes know of though the feed has not come to it; under routing
-	fed     atomic.Uint64 // the newest request that the feed has handed on
+	routing  sync.Mutex    // what the feed brings, its jumps, and the ends of a sweep
+	sweeping atomic.Bool   // changed while that is held
+	told     uint64        // the newest request that lanes know of though the feed has not come to it; under routing
+	fed      atomic.Uint64 // the newest request that the feed has handed on
 
 	mu    sync.Mutex
 	lanes map[laneKey]*lane
@@ -75,7 +75,7 @@ func newPartition(d *Dispatcher, n int, epoch uint64) *partition {
 	}
 	p.marks = &checkpoints{js: d.cfg.JS, reader: d.reader, n: n}
 	p.keeper = newKeeper(p, d.cfg.JS.Conn())
-	p.space.wake = make(chan struct{}, 1)
+	p.space.most, p.space.wake = &d.space, make(chan struct{}, 1)
 	return p
 }
 
@@ -113,13 +113,12 @@ func (p *partition) hand(key laneKey, class int, m *broker.Stored) {
 		p.cancels.upTo(m.Seq)
 		return
 	}
-	sweeping := p.sweeping.Load()
-	falls, there := p.lane(key).offer(class, m, sweeping)
-	for !there {
-		falls, there = p.lane(key).offer(class, m, sweeping)
-	}
-	if falls && !sweeping {
-		p.sweepLocked(m.Seq)
+	for there := false; !there; {
+		l := p.lane(key)
+		if !p.sweeping.Load() && l.falls(class, m) {
+			p.sweepLocked(m.Seq - 1)
+		}
+		there = l.offer(class, m, p.sweeping.Load())
 	}
 }
 
@@ -139,16 +138,25 @@ func (p *partition) jump() {
 	if upTo <= p.fed.Load() {
 		return
 	}
+	var told []*lane
 	for subject, seq := range last {
-		if key, class, err := locate(subject); err == nil && !isCancel(subject) {
-			for !p.lane(key).skipTo(class, seq, other(subject)) {
-			}
+		key, class, err := locate(subject)
+		if err != nil || isCancel(subject) {
+			continue
 		}
+		l := p.lane(key)
+		for !l.skipTo(class, seq, other(subject)) {
+			l = p.lane(key)
+		}
+		told = append(told, l)
 	}
 	p.cancels.upTo(upTo)
 	p.feed.Jump(upTo + 1)
 	if p.told = upTo; !p.sweeping.Load() {
 		p.sweepLocked(p.fed.Load())
+	}
+	for _, l := range told { // now that they know whether there is a sweep
+		l.stir()
 	}
 	p.log.Info("feed jumped", "to_seq", upTo)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,6 +68,8 @@ func TestNormalAndBulkShareByWeight(t *testing.T) {
 // bareLane is a lane at which the test looks, and no crew.
 func bareLane() *lane {
 	p := &partition{d: &Dispatcher{crew: newCrew(0, nil)}, intents: &intentLog{}, maxAge: time.Hour, past: map[uint64]*past{}}
+	p.space.most = new(atomic.Int64)
+	p.space.most.Store(maxHeld)
 	return newLane(p, laneKey{provider: "fake", account: "shop"}, nil, 0)
 }
 

@@ -35,7 +35,7 @@ const (
 
 	// fewItems is what a queue may hold, and read at once, when the partition has
 	// no room for more.
-	fewItems = 16
+	fewItems = 8
 
 	// A read costs the broker about as much as a few hundred requests, however
 	// many it brings. A lane that comes back for more within chunkSoon reads twice
@@ -77,43 +77,54 @@ func (q *queue) mustRead(now time.Time) bool {
 
 func (q *queue) idle() bool { return len(q.items) == 0 && !q.behind() }
 
-func (q *queue) full() bool {
-	return len(q.items) >= queueItems || q.bytes >= queueBytes || len(q.items) >= fewItems && !q.space.left()
+// full reports whether the queue has no room for one more, of which it may have few
+// when the partition has no room.
+func (q *queue) full(few int) bool {
+	return len(q.items) >= queueItems || q.bytes >= queueBytes || len(q.items) >= few && !q.space.left()
 }
+
+// falls reports whether the queue would fall behind with m, which the feed has read.
+func (q *queue) falls(m *broker.Stored) bool { return m.Seq > q.head && !q.behind() && q.full(1) }
 
 // offer takes what the feed has read, or leaves it to a sweep that follows. The
-// lane may have read it already. It reports whether the queue falls behind with m.
-func (q *queue) offer(m *broker.Stored, sweeping bool) (falls bool) {
+// lane may have read it already.
+func (q *queue) offer(m *broker.Stored, sweeping bool) {
 	switch {
 	case m.Seq <= q.head:
-		return false
-	case !q.behind() && !q.full():
+	case !q.behind() && !q.full(1): // where there is little room, the rest can wait
 		q.push(m)
-		return false
+	default:
+		q.skip(m)
+		if !sweeping {
+			q.missed = q.skipped
+		}
 	}
-	falls = !q.behind()
-	q.skip(m)
-	if !sweeping {
-		q.missed = q.skipped
-	}
-	return falls
 }
 
-// sweep takes what a sweep has read, and reports whether there was use for it. The
-// sweep must have begun no later than behind head, or behind missed if that is
-// further on.
-func (q *queue) sweep(m *broker.Stored) bool {
+// sweep takes what a sweep has read, and says what use there was for it. The sweep
+// must have begun no later than behind head, or behind missed if that is further
+// on.
+func (q *queue) sweep(m *broker.Stored) use {
 	switch {
 	case m.Seq <= q.head:
-		return false
-	case q.alone() || q.full():
+		return hadIt
+	case q.alone() || q.full(fewItems):
 		q.skip(m)
 		q.missed = max(q.missed, m.Seq)
-		return false
+		return missedIt
 	}
 	q.push(m)
-	return true
+	return tookIt
 }
+
+// A use is what a queue makes of a request.
+type use int
+
+const (
+	hadIt use = iota
+	tookIt
+	missedIt
+)
 
 // forsake says that nobody will bring what the queue is behind with.
 func (q *queue) forsake() {

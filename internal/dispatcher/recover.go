@@ -110,9 +110,7 @@ func (p *partition) open(ctx context.Context) error {
 			p.lane(key).silence(s.silent)
 		}
 	}
-	p.routing.Lock()
-	p.sweepLocked(0)
-	p.routing.Unlock()
+	p.resumeSweep()
 	for _, l := range p.all() {
 		l.stir()
 	}

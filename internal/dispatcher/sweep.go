@@ -1,9 +1,8 @@
 package dispatcher
 
 import (
-	"cmp"
 	"errors"
-	"math"
+	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -25,27 +24,33 @@ type sweep struct {
 	lag  int    // how often in a row there was nothing
 
 	pass           int // that may be brought whether there is room or not
-	brought, taken int // lately
+	stalls         int // how often in a row there had to be a pass
+	brought, taken int // lately, but for what was there already
 }
 
 const (
-	sweepFrom  = 2  // lanes that are behind; one reads better alone
-	sweepBatch = 64 // requests at once
+	sweepFrom  = 2  // lanes in which something waits; one reads better alone
+	sweepBatch = 32 // requests at once
 
-	// sweepPatience is how long a lane may hunger while the sweep waits for room in
-	// that of another one.
+	// sweepPatience is how long lanes may hunger while the sweep waits for room.
 	sweepPatience = 100 * time.Millisecond
+
+	// sweepFar is how far a lane may be behind the others, in sequences, when a sweep
+	// begins for all of them.
+	sweepFar = 50_000
 
 	// Of sweepLook requests, a sweep that goes on has brought one in sweepWaste to
 	// somebody who had use for it.
 	sweepLook  = 512
 	sweepWaste = 8
 
-	// hungerFor is how long a lane waits for a sweep until it tries to read alone,
-	// again and again. So many may, each second: they cost the broker a
-	// millisecond or more.
+	// hungerFor is how long a lane waits for a sweep until it tries to read beside
+	// it, again and again. So many may, each second, and so much: where the backlogs
+	// of thousands of lanes lie between each other, the broker takes a millisecond
+	// for a request that is found in this way.
 	hungerFor   = time.Second
-	readsBeside = 100
+	readsBeside = 20
+	besideChunk = 2
 )
 
 func newReadsBeside() *rate.Limiter { return rate.NewLimiter(readsBeside, maxReads) }
@@ -55,22 +60,45 @@ var (
 	errWaste = errors.New("the sweep brings what nobody can take")
 )
 
-// sweepLocked has a sweep begin for the lanes that are behind, if there are enough
-// of them; p.routing must be held. They have missed nothing behind from, which is 0
-// for where the one that is furthest behind stands.
-func (p *partition) sweepLocked(from uint64) {
-	behind, first := 0, uint64(math.MaxUint64)
+// sweepLocked has a sweep begin behind a sequence, if there are enough lanes in which
+// something waits; p.routing must be held. They have missed nothing since.
+func (p *partition) sweepLocked(after uint64) {
+	busy := 0
 	for _, l := range p.all() {
-		n, after, upTo := l.behind()
-		behind, first, p.told = behind+n, min(first, after), max(p.told, upTo)
+		if l.waits() {
+			busy++
+		}
 	}
-	if behind < sweepFrom {
+	if busy < sweepFrom {
 		p.forsake()
 		return
 	}
 	p.sweeping.Store(true)
-	s := &sweep{p: p, next: cmp.Or(from, first) + 1}
+	s := &sweep{p: p, next: after + 1}
 	p.wg.Go(s.run)
+}
+
+// resumeSweep has a sweep begin for the lanes that are behind when the partition is
+// taken over. Those that are far behind the others read alone.
+func (p *partition) resumeSweep() {
+	p.routing.Lock()
+	defer p.routing.Unlock()
+	var heads []uint64
+	for _, l := range p.all() {
+		for _, b := range l.behind() {
+			heads, p.told = append(heads, b.from), max(p.told, b.upTo)
+		}
+	}
+	if len(heads) == 0 {
+		return
+	}
+	slices.Sort(heads)
+	median := heads[len(heads)/2]
+	first := heads[slices.IndexFunc(heads, func(head uint64) bool { return head+sweepFar >= median })]
+	for _, l := range p.all() {
+		l.missUpTo(first)
+	}
+	p.sweepLocked(first)
 }
 
 // forsake has every lane read alone what it is behind with.
@@ -95,7 +123,7 @@ func (s *sweep) run() {
 			return
 		}
 		if ctx.Err() == nil {
-			p.log.Warn("sweep interrupted, going on", "next_seq", s.next, "error", err)
+			p.log.Debug("sweep interrupted, going on", "next_seq", s.next, "error", err)
 			sleep(ctx, lagWait)
 		}
 	}
@@ -159,12 +187,16 @@ func (s *sweep) bring(m *broker.Stored) error {
 	for {
 		l := s.p.lane(key)
 		s.await(l, class, m)
-		used, there := l.sweep(class, m)
+		use, there := l.sweep(class, m)
 		if !there {
 			continue
 		}
-		if s.brought++; used {
+		switch use {
+		case tookIt:
 			s.taken++
+			s.brought++
+		case missedIt:
+			s.brought++
 		}
 		break
 	}
@@ -177,7 +209,9 @@ func (s *sweep) bring(m *broker.Stored) error {
 	return s.p.take.Err()
 }
 
-// await waits for room for m, or until somebody has hungered for too long.
+// await waits for room for m, or until somebody has hungered for too long. From
+// one such time to the next twice as much passes, for lanes that cannot call may
+// hold all the room there is.
 func (s *sweep) await(l *lane, class int, m *broker.Stored) {
 	space := &s.p.space
 	if s.pass > 0 && space.hungry.Load() > 0 {
@@ -193,18 +227,18 @@ func (s *sweep) await(l *lane, class int, m *broker.Stored) {
 	defer look.Stop()
 	for {
 		a := l.awaited(class, m)
-		if a == nil {
-			return
-		}
 		space.awaits.Store(a)
-		if l.awaited(class, m) == nil { // just before it was known to wait
+		if a == nil || l.awaited(class, m) == nil { // just before it was known to wait
+			s.stalls = 0
 			return
 		}
 		select {
 		case <-space.wake:
 		case <-look.C:
-			if space.hungry.Load() > 0 {
-				s.pass = sweepBatch
+			// A crew that has its hands full could do no more for them.
+			if space.hungry.Load() > 0 && (a != spaceItself || !s.p.d.crew.full()) {
+				s.pass = sweepBatch << min(s.stalls, 6)
+				s.stalls++
 				return
 			}
 		case <-s.p.take.Done():
