@@ -80,7 +80,8 @@ func (a *Ack) Err() error { return a.err }
 // with the same id that was there already.
 func (a *Ack) Seq() (seq uint64, duplicate bool) { return a.seq, a.duplicate }
 
-// Publish sends m. The error is that of the connection or of the message itself.
+// Publish sends m, whose Reply it takes for itself. The error is that of the
+// connection or of the message itself.
 func (p *Publisher) Publish(m *nats.Msg) (*Ack, error) {
 	a := &Ack{done: make(chan struct{}), sent: time.Now()}
 	p.mu.Lock()

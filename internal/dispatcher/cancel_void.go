@@ -85,7 +85,7 @@ func voidedBy(void *broker.Stored) uint64 {
 // before us: those that were stored by now. 0 says that there is none. No void
 // says more: owners that work cancels again store theirs in any order.
 func (p *partition) pastVoids(ctx context.Context) (uint64, error) {
-	if any, err := p.anyVoid(ctx, broker.VoidFilter(p.n)); err != nil || !any {
+	if found, err := p.anyVoid(ctx, broker.VoidFilter(p.n)); err != nil || !found {
 		return 0, err
 	}
 	last, err := p.reader.Last(ctx, broker.Requests, broker.PartitionFilter(p.n))
@@ -130,12 +130,12 @@ func (l *lane) voidOf(ctx context.Context, e *entry) (uint64, error) {
 	v := l.voids
 	l.mu.Unlock()
 	if v.past > 0 {
-		any, err := l.p.anyVoid(ctx, broker.VoidSubject(l.p.n, l.key.provider, l.key.account, "*"))
+		found, err := l.p.anyVoid(ctx, broker.VoidSubject(l.p.n, l.key.provider, l.key.account, "*"))
 		if err != nil {
 			return 0, err
 		}
 		l.mu.Lock()
-		if any {
+		if found {
 			l.voids.upTo = max(l.voids.upTo, v.past)
 		}
 		l.voids.past = 0

@@ -75,6 +75,9 @@ const maxSteps = 10_000
 func (x *execution) fit(ans *channels.Answer, v channels.Verdict, d *decision) {
 	room := int(x.p.d.cfg.JS.Conn().MaxPayload()) - resultOverhead -
 		len(x.e.msg.Data) - len(x.e.step.Cursor) - len(v.Next) - len(v.MessageID)
+	for _, w := range x.e.warnings { // of all pages so far
+		room -= len(w)
+	}
 	if len(ans.Body) <= room {
 		return
 	}

@@ -106,13 +106,19 @@ func (b *heldBody) Read(p []byte) (int, error) {
 }
 
 // Close keeps the connection for another call if that would not be given
-// anything of this one.
+// anything of this one. Closing again does nothing: the connection may be in
+// another call by then.
 func (b *heldBody) Close() error {
-	if b.ended && b.reusable && b.c.end() {
-		b.t.keep(b.to, b.c)
+	c := b.c
+	b.c = nil
+	switch {
+	case c == nil:
+		return nil
+	case b.ended && b.reusable && c.end():
+		b.t.keep(b.to, c)
 		return nil
 	}
-	return b.c.close()
+	return c.close()
 }
 
 // connection returns one that is open, or opens one.

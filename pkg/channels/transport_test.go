@@ -3,6 +3,7 @@ package channels
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -222,3 +223,31 @@ func TestTransport_ClosesIdle(t *testing.T) {
 		t.Errorf("it keeps %v", c.transport.idle)
 	}
 }
+
+// An instrument may close an answer's body more than once.
+func TestTransport_ClosedTwice(t *testing.T) {
+	c := newTestClient(t, ClientConfig{Instrument: func(next http.RoundTripper) http.RoundTripper { return closer{next} }})
+	base, conns := serveTLS(t, c, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
+	for range 3 {
+		if ans := c.Do(t.Context(), testAccount(base), testCall(base)); string(ans.Body) != "ok" {
+			t.Fatalf("answer %+v", ans)
+		}
+	}
+	if n := conns.Load(); n != 1 {
+		t.Errorf("3 calls used %d connections", n)
+	}
+}
+
+type closer struct{ http.RoundTripper }
+
+func (c closer) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := c.RoundTripper.RoundTrip(r)
+	if err == nil {
+		resp.Body = closesTwice{resp.Body}
+	}
+	return resp, err
+}
+
+type closesTwice struct{ io.ReadCloser }
+
+func (b closesTwice) Close() error { return errors.Join(b.ReadCloser.Close(), b.ReadCloser.Close()) }
