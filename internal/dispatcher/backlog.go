@@ -136,7 +136,7 @@ func (l *lane) awaited(class int, m *broker.Stored) *queue {
 		return nil
 	case !q.space.left():
 		return spaceItself
-	case q.full(fewItems):
+	case q.full():
 		return q
 	}
 	return nil

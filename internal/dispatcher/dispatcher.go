@@ -107,7 +107,7 @@ func New(cfg Config) (*Dispatcher, error) {
 	cfg = cfg.withDefaults()
 	d := &Dispatcher{
 		cfg: cfg, log: cfg.Log, client: cfg.Client.WithTimeout(cfg.CallTimeout), reader: broker.NewReader(cfg.JS),
-		jumpLag: 500, maxHeld: maxHeld, opened: make(map[int]*partition), ended: make(map[int]chan struct{}),
+		jumpLag: 200, maxHeld: maxHeld, opened: make(map[int]*partition), ended: make(map[int]chan struct{}),
 		controls: controls{all: make(map[laneKey]control)}, began: time.Now(), gone: make(map[laneKey]bool),
 	}
 	accounts, err := d.check(cfg.Accounts)

@@ -77,21 +77,19 @@ func (q *queue) mustRead(now time.Time) bool {
 
 func (q *queue) idle() bool { return len(q.items) == 0 && !q.behind() }
 
-// full reports whether the queue has no room for one more, of which it may have few
-// when the partition has no room.
-func (q *queue) full(few int) bool {
-	return len(q.items) >= queueItems || q.bytes >= queueBytes || len(q.items) >= few && !q.space.left()
+func (q *queue) full() bool {
+	return len(q.items) >= queueItems || q.bytes >= queueBytes || len(q.items) >= fewItems && !q.space.left()
 }
 
 // falls reports whether the queue would fall behind with m, which the feed has read.
-func (q *queue) falls(m *broker.Stored) bool { return m.Seq > q.head && !q.behind() && q.full(1) }
+func (q *queue) falls(m *broker.Stored) bool { return m.Seq > q.head && !q.behind() && q.full() }
 
 // offer takes what the feed has read, or leaves it to a sweep that follows. The
 // lane may have read it already.
 func (q *queue) offer(m *broker.Stored, sweeping bool) {
 	switch {
 	case m.Seq <= q.head:
-	case !q.behind() && !q.full(1): // where there is little room, the rest can wait
+	case !q.behind() && !q.full():
 		q.push(m)
 	default:
 		q.skip(m)
@@ -108,7 +106,7 @@ func (q *queue) sweep(m *broker.Stored) use {
 	switch {
 	case m.Seq <= q.head:
 		return hadIt
-	case q.alone() || q.full(fewItems):
+	case q.alone() || q.full():
 		q.skip(m)
 		q.missed = max(q.missed, m.Seq)
 		return missedIt

@@ -50,7 +50,7 @@ const (
 	// for a request that is found in this way.
 	hungerFor   = time.Second
 	readsBeside = 20
-	besideChunk = 2
+	besideChunk = 4
 )
 
 func newReadsBeside() *rate.Limiter { return rate.NewLimiter(readsBeside, maxReads) }
