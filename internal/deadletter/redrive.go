@@ -37,7 +37,7 @@ const (
 	// as what it then does for one letter, so fewer at once would take more of the
 	// processors from live traffic; and more at once, it would have to wait for.
 	bunchTime = 8 * time.Millisecond // worth of letters, at the rate of the job
-	groupTime = 4 * time.Millisecond // the same
+	groupTime = 2 * time.Millisecond // the same
 	maxBunch  = 64
 	atOnce    = 2 // bunches under way: one is decided about while another is published
 
