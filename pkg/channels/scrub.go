@@ -134,17 +134,21 @@ func (s *scrubber) in(b []byte) bool {
 	return slices.ContainsFunc(s.forms, func(f form) bool { return bytes.Contains(b, f.bytes) })
 }
 
-// unescaped writes \u003d as =, and leaves what JSON wants escaped. It returns nil
-// where there is nothing of the kind.
+// unescaped writes \u003d as =, and leaves what JSON wants escaped. An escape that b
+// breaks off in is left out. It returns nil where there is nothing of the kind.
 func unescaped(b []byte) []byte {
-	if !bytes.Contains(b, []byte(`\u00`)) {
+	if !bytes.Contains(b, []byte(`\u`)) {
 		return nil
 	}
 	var out []byte
 	done := 0
-	for i := 0; i+5 < len(b); i++ {
+	for i := 0; i < len(b); i++ {
 		if b[i] != '\\' {
 			continue
+		}
+		if i+1 == len(b) || b[i+1] == 'u' && i+6 > len(b) {
+			out, done = append(out, b[done:i]...), len(b)
+			break
 		}
 		if b[i+1] == 'u' {
 			code, err := strconv.ParseUint(string(b[i+2:i+6]), 16, 16)
@@ -156,7 +160,7 @@ func unescaped(b []byte) []byte {
 		}
 		i++ // what is escaped begins no escape
 	}
-	if out == nil {
+	if done == 0 {
 		return nil
 	}
 	return append(out, b[done:]...)
@@ -169,6 +173,16 @@ const minTail = 8
 // broken takes a secret out of the end of b, where the provider, the network or
 // the limit on bodies broke b off in the middle of it.
 func (s *scrubber) broken(b []byte) []byte {
+	for _, text := range [][]byte{b, unescaped(b)} {
+		if at := s.tail(text); at >= 0 {
+			return append(text[:at:at], redacted...)
+		}
+	}
+	return b
+}
+
+// tail returns where a secret begins that b breaks off in, or -1.
+func (s *scrubber) tail(b []byte) int {
 	for _, f := range s.forms {
 		if len(f.bytes) <= minTail {
 			continue
@@ -179,11 +193,11 @@ func (s *scrubber) broken(b []byte) []byte {
 				break
 			}
 			if from += i; bytes.HasPrefix(f.bytes, b[from:]) {
-				return append(b[:from:from], redacted...)
+				return from
 			}
 		}
 	}
-	return b
+	return -1
 }
 
 func (s *scrubber) text(t string) string {

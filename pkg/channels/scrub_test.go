@@ -61,6 +61,21 @@ func TestScrubber_escapedInJSON(t *testing.T) {
 	}
 }
 
+// An answer may break off anywhere, an escape included, and have the secret whole
+// before that.
+func TestScrubber_brokenInJSON(t *testing.T) {
+	s := newScrubber("secret+token=/0123<456789")
+	const form = `secret\u002Btoken\u003d\/0123\u003c456789`
+	for _, before := range []string{`{"a":"`, `{"b":"` + form + `","a":"`} {
+		want := strings.ReplaceAll(before, form, redacted) + redacted
+		for n := strings.Index(form, "oken"); n < len(form); n++ {
+			if got := string(s.broken(s.bytes([]byte(before + form[:n])))); got != want {
+				t.Errorf("%s%s became %s, want %s", before, form[:n], got, want)
+			}
+		}
+	}
+}
+
 func TestScrubber_broken(t *testing.T) {
 	const secret = "secret+token/0123456789"
 	s := newScrubber(secret)
