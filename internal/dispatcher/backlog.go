@@ -26,7 +26,6 @@ func (l *lane) readLocked(class int, now time.Time) {
 	beside := !q.alone() && l.p.sweeping.Load()
 	if beside && events.Classes[class] != events.Urgent && !l.p.d.readers.beside.Allow() {
 		q.starve(now.Add(hungerFor))
-		l.alarmLocked(now, hungerFor)
 		return
 	}
 	q.reading = true
@@ -42,6 +41,17 @@ func (l *lane) readLocked(class int, now time.Time) {
 		},
 		done: func(b batch) { l.wasRead(class, b) },
 	})
+}
+
+// hungerLocked is how long it takes until a queue that waits for a sweep may be read.
+func (l *lane) hungerLocked(now time.Time) time.Duration {
+	wait := forever
+	for i := range l.queues {
+		if hungry := l.queues[i].hungry; hungry.After(now) {
+			wait = min(wait, hungry.Sub(now))
+		}
+	}
+	return wait
 }
 
 // wasRead takes in what was read.
@@ -88,11 +98,12 @@ func (l *lane) readAgainIn(class int, wait time.Duration) {
 func (l *lane) lags(class int) bool {
 	l.mu.Lock()
 	q := &l.queues[class]
+	behind := q.behind() // a sweep may have brought the rest meanwhile
 	q.lag++
 	tries := q.lag
 	l.mu.Unlock()
-	if tries < lagTries {
-		return true
+	if !behind || tries < lagTries {
+		return behind
 	}
 	ctx, cancel := context.WithTimeout(l.p.take, time.Second)
 	defer cancel()

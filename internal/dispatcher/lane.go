@@ -192,12 +192,12 @@ func (l *lane) pick(now time.Time) *entry {
 			return e
 		case read >= 0:
 			l.readLocked(read, now)
-		case wait == idle || wait == forever:
-			return nil
-		default:
-			l.alarmLocked(now, wait)
-			return nil
+			continue
 		}
+		if wait = min(wait, l.hungerLocked(now)); wait != idle && wait != forever {
+			l.alarmLocked(now, wait)
+		}
+		return nil
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/tramhq/tram/internal/broker"
 )
 
-// A sweep follows a feed that has jumped, and brings all lanes what it has jumped
-// over: one reading for the partition. When each of thousands of lanes reads its own
+// A sweep follows the feed, and brings all lanes what that has jumped over, or what
+// they had no room for: one reading for the partition. When each of thousands of lanes reads its own
 // backlog, the broker walks over those of all others each time.
 //
 // It waits where a lane has no room, unless others hunger meanwhile: then what the
