@@ -154,26 +154,3 @@ func fuzz[T any](f *testing.F, seed *T, encode func(*T) ([]byte, error), decode 
 		}
 	})
 }
-
-func BenchmarkEncodeResult(b *testing.B) {
-	r := fullResult()
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := ledger.EncodeResult(r); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkDecodeResult(b *testing.B) {
-	data, err := ledger.EncodeResult(fullResult())
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := ledger.DecodeResult(data); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
