@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -126,8 +127,8 @@ tram_stream_limit_bytes{stream="TRAM_REQUESTS"} 1000
 	d.Keep(func(_, account string) bool { return account != "hotline" })
 	old.Called(dispatcher.Called{Answer: channels.OK, Took: time.Millisecond}) // of a call that was under way
 	expect("", "tram_dispatcher_calls_total")
-	if n := testutil.CollectAndCount(d.results); n != 2 {
-		t.Errorf("%d series of results are left, want those of the other account and of none", n)
+	if n, err := testutil.GatherAndCount(m.registry, "tram_dispatcher_results_total"); n != 2 || err != nil {
+		t.Errorf("%d series of results are left, %v, want those of the other account and of none", n, err)
 	}
 	d.Meter("caresoft", "hotline").Called(dispatcher.Called{Answer: channels.OK, Took: time.Millisecond})
 	expect(calls+`
@@ -179,6 +180,51 @@ func labels(f *dto.MetricFamily) string {
 	}
 	slices.Sort(names)
 	return strings.Join(slices.Compact(names), ", ")
+}
+
+// Who looks while calls end sees whole calls, and in the end all of them.
+func TestMeters_whileTheyCount(t *testing.T) {
+	t.Parallel()
+	m := newMetrics("v1", ready)
+	d := m.Dispatcher()
+	const each = 1000
+	var calling sync.WaitGroup
+	for i := range 8 {
+		calling.Go(func() {
+			for range each {
+				of := d.Meter("caresoft", fmt.Sprint("a", i%2))
+				of.Called(dispatcher.Called{Answer: channels.OK, Took: time.Second})
+				of.Stored(events.StateAccepted)
+			}
+		})
+	}
+	value := func(family string) (sum float64) {
+		families, err := m.registry.Gather()
+		if err != nil {
+			t.Error(err)
+		}
+		for _, f := range families {
+			for _, series := range f.Metric {
+				if f.GetName() == family {
+					sum += series.GetCounter().GetValue()
+				}
+			}
+		}
+		return sum
+	}
+	for last := 0.0; last < 8*each; {
+		now := value("tram_dispatcher_calls_total")
+		if now < last {
+			t.Fatalf("%v calls are counted, and were %v", now, last)
+		}
+		last = now
+	}
+	calling.Wait()
+	for _, family := range []string{"tram_dispatcher_calls_total", "tram_dispatcher_call_seconds_total", "tram_dispatcher_results_total"} {
+		if n := value(family); n != 8*each {
+			t.Errorf("%s is %v, want %v", family, n, 8*each)
+		}
+	}
 }
 
 func BenchmarkMeter(b *testing.B) {
