@@ -212,14 +212,23 @@ func TestMeters_whileTheyCount(t *testing.T) {
 		}
 		return sum
 	}
-	for last := 0.0; last < 8*each; {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		calling.Wait()
+	}()
+	for last, counting := 0.0, true; counting; {
+		select {
+		case <-done:
+			counting = false
+		default:
+		}
 		now := value("tram_dispatcher_calls_total")
 		if now < last {
 			t.Fatalf("%v calls are counted, and were %v", now, last)
 		}
 		last = now
 	}
-	calling.Wait()
 	for _, family := range []string{"tram_dispatcher_calls_total", "tram_dispatcher_call_seconds_total", "tram_dispatcher_results_total"} {
 		if n := value(family); n != 8*each {
 			t.Errorf("%s is %v, want %v", family, n, 8*each)
