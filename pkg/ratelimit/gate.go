@@ -29,7 +29,7 @@ type gate struct {
 	silent  time.Time     // cool-down: nothing passes before
 	stopped time.Time     // usage: nothing passes before
 	pace    float64       // usage: share of the full rate
-	changed chan struct{} // closed when what waits should look again
+	changed chan struct{} // closed when what waits should look again; nil while nothing waits
 }
 
 // open panics on limits that are not valid: they are refused where they are read.
@@ -37,7 +37,7 @@ func (g *gate) open(limits Limits, now time.Time) {
 	if err := limits.Validate(); err != nil {
 		panic(fmt.Sprintf("ratelimit: %v", err))
 	}
-	g.limits, g.pace, g.changed = limits, 1, make(chan struct{})
+	g.limits, g.pace = limits, 1
 	g.rebuild(now)
 }
 
@@ -116,8 +116,10 @@ func (g *gate) rebuild(now time.Time) {
 		b.set(now, w, g.limits.margin(), g.pace)
 		g.buckets = append(g.buckets, b)
 	}
-	close(g.changed)
-	g.changed = make(chan struct{})
+	if g.changed != nil {
+		close(g.changed)
+		g.changed = nil
+	}
 }
 
 func find(buckets []*bucket, per time.Duration) *bucket {

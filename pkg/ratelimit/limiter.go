@@ -19,12 +19,13 @@ const Never = time.Duration(math.MaxInt64)
 // concurrent use.
 type Limiter struct {
 	gate
-	turn turn
+	waiting int  // callers in Wait
+	turn    turn // among them; nil while nobody has ever waited
 }
 
 // New returns an empty limiter. It panics on limits that are not valid.
 func New(limits Limits) *Limiter {
-	l := &Limiter{turn: make(turn, 1)}
+	l := new(Limiter)
 	l.open(limits, time.Now())
 	return l
 }
@@ -33,6 +34,10 @@ func New(limits Limits) *Limiter {
 func (l *Limiter) Take(now time.Time, cost int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.take(now, cost)
+}
+
+func (l *Limiter) take(now time.Time, cost int) bool {
 	if l.delay(now, cost) > 0 {
 		return false
 	}

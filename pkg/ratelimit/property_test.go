@@ -10,7 +10,7 @@ import (
 
 // newAt is New at another time than the present.
 func newAt(limits Limits, now time.Time) *Limiter {
-	l := &Limiter{turn: make(turn, 1)}
+	l := new(Limiter)
 	l.open(limits, now)
 	return l
 }

@@ -10,10 +10,12 @@ import (
 // order in which they called. It returns an error, and has taken nothing, when
 // ctx is done first or when the cost can never pass ([ErrCost]).
 func (l *Limiter) Wait(ctx context.Context, cost int) error {
-	if err := l.turn.enter(ctx); err != nil {
+	turn := l.line()
+	defer l.leave()
+	if err := turn.enter(ctx); err != nil {
 		return err
 	}
-	defer l.turn.leave()
+	defer turn.leave()
 	for !l.Take(time.Now(), cost) {
 		wait, changed, err := l.look(cost)
 		if err != nil {
@@ -29,13 +31,26 @@ func (l *Limiter) Wait(ctx context.Context, cost int) error {
 // TryWait lets a call of the given cost pass if that takes no waiting, neither
 // for the limit nor for callers before this one.
 func (l *Limiter) TryWait(cost int) bool {
-	select {
-	case l.turn <- struct{}{}:
-		defer l.turn.leave()
-		return l.Take(time.Now(), cost)
-	default:
-		return false
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.waiting == 0 && l.take(time.Now(), cost)
+}
+
+// line has the caller wait in line until it leaves.
+func (l *Limiter) line() turn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting++
+	if l.turn == nil {
+		l.turn = make(turn, 1)
 	}
+	return l.turn
+}
+
+func (l *Limiter) leave() {
+	l.mu.Lock()
+	l.waiting--
+	l.mu.Unlock()
 }
 
 // look returns how long cost has to wait, and what is closed when that may have
@@ -45,6 +60,9 @@ func (l *Limiter) look(cost int) (time.Duration, <-chan struct{}, error) {
 	defer l.mu.Unlock()
 	if err := l.fits(cost); err != nil {
 		return 0, nil, err
+	}
+	if l.changed == nil {
+		l.changed = make(chan struct{})
 	}
 	return time.Until(l.due(cost)), l.changed, nil
 }
