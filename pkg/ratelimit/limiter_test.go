@@ -175,6 +175,29 @@ func TestWaitIsFirstComeFirstServed(t *testing.T) {
 	})
 }
 
+func TestTryWaitPassesNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(limits(Window{Limit: 10, Per: time.Second, Burst: 5}))
+		time.Sleep(time.Second)
+		if !l.TryWait(1) {
+			t.Fatal("refused, and nobody waits")
+		}
+		go func() {
+			if err := l.Wait(t.Context(), 5); err != nil {
+				t.Error(err)
+			}
+		}()
+		synctest.Wait()
+		if l.TryWait(1) { // there is enough for this one
+			t.Error("passed who waits")
+		}
+		time.Sleep(time.Second)
+		if !l.TryWait(1) {
+			t.Error("refused, and nobody waits any more")
+		}
+	})
+}
+
 func TestCancelledWaitTakesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(limits(PerSecond(1)))
