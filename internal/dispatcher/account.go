@@ -61,7 +61,7 @@ func newKnown(a *Account, p channels.Provider) (*known, error) {
 // for all its calls together. It starts with an empty limiter, because the
 // owner before may have spent the budget a moment ago.
 type account struct {
-	log     *slog.Logger
+	log     logger
 	limiter *ratelimit.Limiter
 
 	breaker *breaker
@@ -77,9 +77,18 @@ type account struct {
 	usage     float64 // percent, as the provider told it last
 }
 
-func newAccount(k *known, held control, log *slog.Logger) *account {
-	log = log.With("provider", k.Provider, "account", k.Name)
+func newAccount(k *known, held control, base *slog.Logger) *account {
+	log := loggerOf(k, base)
 	return &account{log: log, limiter: ratelimit.New(k.limits), breaker: newBreaker(k.Breaker, log), known: k, calls: newConcurrency(k.Concurrency), held: held}
+}
+
+// A logger returns what logs for an account, which is made when there is
+// something to say: most of thousands of accounts never have.
+type logger func() *slog.Logger
+
+func loggerOf(k *known, base *slog.Logger) logger {
+	provider, name := k.Provider, k.Name // not k, which a reload replaces
+	return func() *slog.Logger { return base.With("provider", provider, "account", name) }
 }
 
 // update takes a changed configuration over. What the limiter has counted
@@ -94,7 +103,7 @@ func (a *account) update(k *known) {
 	a.known = k
 	a.calls.setMost(k.Concurrency)
 	if err := a.limiter.Update(k.limits); err != nil { // newKnown has validated them
-		a.log.Error("limits not changed", "error", err)
+		a.log().Error("limits not changed", "error", err)
 	}
 	a.breaker.update(k.Breaker, time.Now())
 	if maps.Equal(k.Secrets, old.Secrets) {
@@ -103,7 +112,7 @@ func (a *account) update(k *known) {
 	a.fresh = time.Now()
 	if a.refused != nil {
 		a.refused, a.trial = nil, false
-		a.log.Info("account goes on: its credential has changed")
+		a.log().Info("account goes on: its credential has changed")
 	}
 }
 
@@ -175,7 +184,7 @@ func (a *account) heedCredential(d decision) (paused bool) {
 		a.refused.ProviderText = "" // may say who the request was about
 	case a.trial && takes(d.why):
 		a.refused, a.trial = nil, false
-		a.log.Info("account goes on: its credential is taken again")
+		a.log().Info("account goes on: its credential is taken again")
 	}
 	return paused
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -38,7 +37,7 @@ func (b Breaker) withDefaults() Breaker {
 // A probe is claimed in a checkpoint before it is made. Whoever takes the
 // account over reads there that one may have been made, and waits.
 type breaker struct {
-	log *slog.Logger // with the account
+	log logger
 
 	mu      sync.Mutex
 	cfg     Breaker
@@ -70,7 +69,7 @@ var (
 	errBreakerOpen   = errors.New("the circuit breaker is open")
 )
 
-func newBreaker(cfg Breaker, log *slog.Logger) *breaker {
+func newBreaker(cfg Breaker, log logger) *breaker {
 	b := &breaker{cfg: cfg.withDefaults(), log: log}
 	b.closeLocked()
 	return b
@@ -112,7 +111,7 @@ func (b *breaker) trip(w *gobreaker.TwoStepCircuitBreaker[struct{}], why string)
 	}
 	b.why = why
 	b.openLocked(time.Now().Add(b.cfg.Open))
-	b.log.Warn("circuit breaker opened: the provider fails", "why", why, "probe_in", b.cfg.Open)
+	b.log().Warn("circuit breaker opened: the provider fails", "why", why, "probe_in", b.cfg.Open)
 }
 
 func (b *breaker) openLocked(next time.Time) {
@@ -163,11 +162,11 @@ func (b *breaker) judge(probe *bool, err error) {
 	switch {
 	case err == nil:
 		b.closeLocked()
-		b.log.Info("circuit breaker closed: the provider works again")
+		b.log().Info("circuit breaker closed: the provider works again")
 	case errors.Is(err, errNoCall): // the next request may be the probe
 	default:
 		b.openLocked(time.Now().Add(b.cfg.Open))
-		b.log.Info("probe failed: the circuit breaker stays open", "probe_in", b.cfg.Open)
+		b.log().Info("probe failed: the circuit breaker stays open", "probe_in", b.cfg.Open)
 	}
 }
 

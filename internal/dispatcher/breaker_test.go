@@ -18,9 +18,11 @@ import (
 // quick is a breaker that opens after four failures.
 var quick = Breaker{MinCalls: 4, Ratio: 0.5, Window: 10 * time.Second, Open: 15 * time.Second}
 
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 func TestBreaker(t *testing.T) {
 	opened := func(t *testing.T) *breaker {
-		b := newBreaker(quick, slog.New(slog.DiscardHandler))
+		b := newBreaker(quick, discard)
 		for i := range quick.MinCalls {
 			done, err := b.allow(time.Now())
 			if err != nil {
@@ -47,7 +49,7 @@ func TestBreaker(t *testing.T) {
 	}
 	tests := map[string]func(t *testing.T){
 		"failures long ago do not count": func(t *testing.T) {
-			b := newBreaker(quick, slog.New(slog.DiscardHandler))
+			b := newBreaker(quick, discard)
 			for range 20 {
 				done, err := b.allow(time.Now())
 				if err != nil {
@@ -58,7 +60,7 @@ func TestBreaker(t *testing.T) {
 			}
 		},
 		"only failures of the provider count": func(t *testing.T) {
-			b := newBreaker(quick, slog.New(slog.DiscardHandler))
+			b := newBreaker(quick, discard)
 			for i := range 30 {
 				done, err := b.allow(time.Now())
 				if err != nil {
@@ -142,7 +144,7 @@ func TestBreaker(t *testing.T) {
 			b := opened(t)
 			<-time.After(quick.Open)
 			until := b.claim(time.Now(), true)
-			heir := newBreaker(quick, slog.New(slog.DiscardHandler))
+			heir := newBreaker(quick, discard)
 			heir.restore(until, "as before")
 			begun := time.Now()
 			granted(t, heir)

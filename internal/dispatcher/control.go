@@ -154,9 +154,9 @@ func (a *account) control(told control) {
 	a.held = told
 	switch {
 	case told.Paused && !was:
-		a.log.Warn("account paused by an operator", "by", told.By, "reason", told.Reason)
+		a.log().Warn("account paused by an operator", "by", told.By, "reason", told.Reason)
 	case !told.Paused:
-		a.log.Info("account resumed by an operator", "by", told.By)
+		a.log().Info("account resumed by an operator", "by", told.By)
 		a.trial, a.fresh = a.refused != nil, time.Now()
 		a.breaker.reset()
 	}
