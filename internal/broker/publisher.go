@@ -93,7 +93,8 @@ func (p *Publisher) Publish(m *nats.Msg) (*Ack, error) {
 		time.AfterFunc(p.timeout/2, p.sweep)
 	}
 	p.mu.Unlock()
-	m.Reply = p.inbox + strconv.FormatUint(number, 36)
+	var reply [64]byte
+	m.Reply = string(strconv.AppendUint(append(reply[:0], p.inbox...), number, 36))
 	err := p.nc.PublishMsg(m)
 	m.Reply = ""
 	if err != nil {
@@ -168,14 +169,14 @@ func parseAck(m *nats.Msg) (seq uint64, duplicate bool, err error) {
 	return said.Sequence, said.Duplicate, nil
 }
 
-// plainAck reads the answer that nearly all are, {"stream":"S", "seq":1}, without
+// plainAck reads the answer that nearly all are, {"stream":"S","seq":1}, without
 // a look at every letter of it.
 func plainAck(data []byte) (seq uint64, ok bool) {
 	rest, ok := bytes.CutPrefix(data, []byte(`{"stream":"`))
 	if !ok {
 		return 0, false
 	}
-	_, rest, ok = bytes.Cut(rest, []byte(`", "seq":`))
+	_, rest, ok = bytes.Cut(rest, []byte(`","seq":`))
 	if !ok || len(rest) < 2 || rest[len(rest)-1] != '}' {
 		return 0, false
 	}

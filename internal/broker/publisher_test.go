@@ -47,6 +47,13 @@ func TestPublisher(t *testing.T) {
 			t.Fatalf("message %d: at %d, duplicate %t, %v", i, seq, duplicate, ack.Err())
 		}
 	}
+	plain, err := js.Conn().Request("s.1", nil, 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seq, ok := broker.PlainAck(plain.Data); !ok || seq != many+1 {
+		t.Errorf("the server's answer %s takes the long way", plain.Data)
+	}
 	again := publish("s.7", "id7", "x")
 	<-again.Done()
 	if seq, duplicate := again.Seq(); again.Err() != nil || seq != 8 || !duplicate {
