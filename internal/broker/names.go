@@ -86,8 +86,15 @@ func (s StoredSubject) Public() events.Subject {
 
 // ParseStored is the reverse of [StoredSubject.String].
 func ParseStored(subject string) (StoredSubject, error) {
-	t := strings.Split(subject, ".")
-	if len(t) != 6 || t[0] != "req" {
+	var t [6]string
+	n := 0
+	for token := range strings.SplitSeq(subject, ".") {
+		if n < len(t) {
+			t[n] = token
+		}
+		n++
+	}
+	if n != len(t) || t[0] != "req" {
 		return StoredSubject{}, fmt.Errorf("subject %q: want req.<partition>.<provider>.<account>.<class>.<kind>", subject)
 	}
 	p, err := strconv.Atoi(t[1])
