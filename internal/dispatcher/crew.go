@@ -19,6 +19,7 @@ type crew struct {
 
 	mu      sync.Mutex
 	line    []*lane
+	first   int // of line: those before it were taken
 	taken   int // of the places
 	held    int // by so many, until they resume
 	workers int
@@ -73,7 +74,7 @@ func (c *crew) inUse() int {
 func (c *crew) full() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.line) > 0 && c.taken >= c.places
+	return c.first < len(c.line) && c.taken >= c.places
 }
 
 // rouseLocked wakes one worker, or hires it, if there is something to do and
@@ -96,7 +97,19 @@ func (c *crew) rouseLocked() {
 }
 
 // openLocked reports whether a worker has something to do.
-func (c *crew) openLocked() bool { return len(c.line) > 0 && c.taken < c.places && c.held == 0 }
+func (c *crew) openLocked() bool { return c.first < len(c.line) && c.taken < c.places && c.held == 0 }
+
+// nextLocked takes the first lane from the line, which moves up when half of it was
+// taken: so it stays in its place.
+func (c *crew) nextLocked() *lane {
+	l := c.line[c.first]
+	if c.first++; 2*c.first >= len(c.line) {
+		n := copy(c.line, c.line[c.first:])
+		clear(c.line[n:])
+		c.line, c.first = c.line[:n], 0
+	}
+	return l
+}
 
 func (c *crew) work() {
 	wake := make(chan struct{}, 1)
@@ -126,9 +139,7 @@ func (c *crew) take(woken bool, wake chan struct{}) *lane {
 		c.idle = append(c.idle, wake)
 		return nil
 	}
-	l := c.line[0]
-	c.line[0] = nil
-	c.line = c.line[1:]
+	l := c.nextLocked()
 	c.taken++
 	c.rouseLocked()
 	return l
