@@ -200,7 +200,7 @@ func (l *lane) answer(a answer) {
 		p.fail(err)
 		return
 	}
-	at, err := p.d.results.put(p.d.storing, p.n, l.key, &ledger.Result{
+	at, err := p.d.results.put(p.d.storing, l.results, &ledger.Result{
 		Seq: c.msg.Seq, Call: 1, Step: 1, Request: original(c.msg), AtMS: time.Now().UnixMilli(),
 		State: a.state, Why: a.why, Dead: a.dead,
 	}, p.mayCall)

@@ -67,6 +67,7 @@ type Dispatcher struct {
 	log       *slog.Logger
 	client    *channels.Client
 	reader    *broker.Reader
+	pub       *broker.Publisher // while it runs
 	results   *resultStore
 	intending *broker.Outage
 	crew      *crew
@@ -149,10 +150,11 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if d.results.pub, err = broker.NewPublisher(d.cfg.JS.Conn(), broker.AckWait); err != nil {
+	if d.pub, err = broker.NewPublisher(d.cfg.JS.Conn(), broker.AckWait); err != nil {
 		return fmt.Errorf("start dispatcher: %w", err)
 	}
-	defer d.results.pub.Close()
+	defer d.pub.Close()
+	d.results.pub = d.pub
 	// Storing goes on after the last call, but a broker that is away must not
 	// keep the process from ending.
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(d.cfg.Grace+storeGrace, d.stopStoring) })()

@@ -189,7 +189,7 @@ func (x *execution) notCalled(detail string) {
 func (x *execution) store(r *ledger.Result, d decision) {
 	r.Stack = x.stack
 	storing := x.storing(r)
-	at, err := x.p.d.results.put(x.p.d.storing, x.p.n, x.l.key, r, x.p.mayCall)
+	at, err := x.p.d.results.put(x.p.d.storing, x.l.results, r, x.p.mayCall)
 	if err == nil && at.duplicate {
 		if r, err = x.p.d.results.get(x.p.d.storing, at.seq); err == nil {
 			d = x.e.adopt(r, x.p.clock)

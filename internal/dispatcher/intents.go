@@ -27,15 +27,14 @@ const maxGroup = 256
 // An intentLog stores that calls are about to start before they do. It writes
 // one record at a time; what gathers while a record is being stored goes into
 // the next one, so groups grow with the load and an idle lane pays one round
-// trip.
+// trip. The call that begins a group writes it: nobody is woken for that.
 //
 // Every record names the sequence of the one before it. A dispatcher that lost
 // its partition does not know the new owner's record, so the broker refuses
 // its own: that is the fence.
 type intentLog struct {
 	ctx     context.Context // of the partition: it outlives every single call
-	wg      *sync.WaitGroup
-	js      jetstream.JetStream
+	pub     *broker.Publisher
 	reader  *broker.Reader
 	subject string
 	owner   string
@@ -45,11 +44,11 @@ type intentLog struct {
 
 	lookahead
 
-	mu      sync.Mutex
-	last    uint64 // sequence of the newest record on subject
-	next    *intentGroup
-	writing bool
-	err     error // sticky: the log is closed
+	pen  sync.Mutex // held by the one that writes
+	mu   sync.Mutex
+	last uint64 // sequence of the newest record on subject
+	next *intentGroup
+	err  error // sticky: the log is closed
 }
 
 type intentGroup struct {
@@ -109,38 +108,35 @@ func (l *intentLog) commit(in ledger.Intent) error {
 		l.mu.Unlock()
 		return l.err
 	}
-	if l.next == nil {
-		l.next = &intentGroup{done: make(chan struct{})}
+	g, begins := l.next, l.next == nil
+	if begins {
+		g = &intentGroup{done: make(chan struct{})}
+		l.next = g
 	}
-	g := l.next
 	g.calls = append(g.calls, in)
-	if !l.writing {
-		l.writing = true
-		l.wg.Go(l.run)
-	}
 	l.mu.Unlock()
-	<-g.done
+	if begins {
+		l.store(g)
+	} else {
+		<-g.done
+	}
 	l.took(time.Since(begun))
 	return g.err
 }
 
-// run writes groups until none is left.
-func (l *intentLog) run() {
-	for {
-		l.mu.Lock()
-		g := l.next
-		l.next = nil
-		if g == nil {
-			l.writing = false
-			l.mu.Unlock()
-			return
-		}
-		l.mu.Unlock()
-		g.err = l.write(l.ctx, g.calls)
-		if g.err != nil {
-			l.close(g.err)
-		}
-		close(g.done)
+// store writes g once the group before it is stored. Until then others join it.
+func (l *intentLog) store(g *intentGroup) {
+	defer close(g.done)
+	l.pen.Lock()
+	defer l.pen.Unlock()
+	l.mu.Lock()
+	l.next, g.err = nil, l.err
+	l.mu.Unlock()
+	if g.err != nil {
+		return
+	}
+	if g.err = l.write(l.ctx, g.calls); g.err != nil {
+		l.close(g.err)
 	}
 }
 
@@ -162,15 +158,10 @@ func (l *intentLog) write(ctx context.Context, calls []ledger.Intent) error {
 		return err
 	}
 	for {
-		m := nats.NewMsg(l.subject)
-		m.Data = data
-		m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(l.last, 10))
-		try, cancel := context.WithTimeout(ctx, intentTry)
-		ack, err := l.js.PublishMsg(try, m)
-		cancel()
+		seq, err := l.try(ctx, data)
 		if err == nil {
 			l.outage.Worked()
-			l.setLast(ack.Sequence)
+			l.setLast(seq)
 			return nil
 		}
 		if broker.IsWrongSequence(err) {
@@ -193,6 +184,28 @@ func (l *intentLog) write(ctx context.Context, calls []ledger.Intent) error {
 // intentTry is how long the broker has to answer one try. An answer that went down
 // with its connection never comes, and no call can start meanwhile.
 const intentTry = 2 * time.Second
+
+// try publishes a record once, and returns where it is stored.
+func (l *intentLog) try(ctx context.Context, data []byte) (seq uint64, err error) {
+	m := nats.NewMsg(l.subject)
+	m.Data = data
+	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(l.last, 10))
+	ack, err := l.pub.Publish(m)
+	if err != nil {
+		return 0, err
+	}
+	silence := time.NewTimer(intentTry)
+	defer silence.Stop()
+	select {
+	case <-ack.Done():
+		seq, _ = ack.Seq()
+		return seq, ack.Err()
+	case <-ctx.Done():
+		return 0, context.Cause(ctx)
+	case <-silence.C:
+		return 0, nats.ErrTimeout
+	}
+}
 
 // settle decides what a refused record means: that an earlier try of the same
 // record was stored after all, that the partition has been idle for so long that

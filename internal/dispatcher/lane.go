@@ -27,8 +27,9 @@ func (k laneKey) class(c int) events.Class {
 // something to do: the lane then picks the next request, if the account may be
 // called. It has no goroutine of its own.
 type lane struct {
-	p   *partition
-	key laneKey
+	p       *partition
+	key     laneKey
+	results string // their subject
 
 	mu      sync.Mutex
 	acct    *account          // nil: no such account is configured, every request is refused
@@ -80,7 +81,7 @@ const (
 
 // newLane returns an idle lane whose requests up to seq have all ended.
 func newLane(p *partition, key laneKey, acct *account, seq uint64) *lane {
-	l := &lane{p: p, key: key, acct: acct, open: make(map[uint64]*entry), keys: make(keys)}
+	l := &lane{p: p, key: key, results: broker.ResultSubject(p.n, key.provider, key.account), acct: acct, open: make(map[uint64]*entry), keys: make(keys)}
 	for i := range l.queues {
 		l.queues[i] = queue{taken: seq, head: seq, skipped: seq, space: &p.space}
 	}

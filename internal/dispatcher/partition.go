@@ -69,7 +69,7 @@ func newPartition(d *Dispatcher, n int, epoch uint64) *partition {
 	p.take, p.stopTake = context.WithCancelCause(context.Background())
 	p.work, p.stopWork = context.WithCancelCause(context.Background())
 	p.intents = &intentLog{
-		ctx: p.work, wg: &p.wg, js: d.cfg.JS, reader: d.reader, subject: broker.IntentSubject(n),
+		ctx: p.work, pub: d.pub, reader: d.reader, subject: broker.IntentSubject(n),
 		owner: d.owner.ID(), epoch: epoch, retry: 200 * time.Millisecond,
 		outage: d.intending,
 	}

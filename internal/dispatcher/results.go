@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -51,13 +52,13 @@ type stored struct {
 	duplicate bool   // a result of the same call was there already
 }
 
-// put stores r and returns when the stream has it. It does not stop trying until
+// put stores r under subject and returns when the stream has it. It does not stop trying until
 // ctx is done, and no new call starts meanwhile: a stream that is full costs
 // time, never an answer. It gives up only when the call might have a second
 // result otherwise: when for half of the window in which the broker remembers
 // ids somebody else may have stored one, because mine says that the partition
 // is not ours any more, or this one may have been stored without our knowing.
-func (s *resultStore) put(ctx context.Context, partition int, key laneKey, r *ledger.Result, mine func() bool) (stored, error) {
+func (s *resultStore) put(ctx context.Context, subject string, r *ledger.Result, mine func() bool) (stored, error) {
 	data, err := ledger.EncodeResult(r)
 	if err != nil {
 		return stored{}, err
@@ -65,11 +66,11 @@ func (s *resultStore) put(ctx context.Context, partition int, key laneKey, r *le
 	fail := func(err error) (stored, error) {
 		return stored{}, fmt.Errorf("store result of %d/%d: %w", r.Seq, r.Call, err)
 	}
+	o := outgoings.Get().(*outgoing)
+	defer o.release()
+	m := o.message(subject, resultID(r.Seq, r.Call), data)
 	var doubt time.Time // since when there may be one
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, s.maxWait) {
-		m := nats.NewMsg(broker.ResultSubject(partition, key.provider, key.account))
-		m.Data = data
-		m.Header.Set(jetstream.MsgIDHeader, resultID(r.Seq, r.Call))
 		tried := time.Now()
 		ack, err := s.publish(ctx, m)
 		if err == nil {
@@ -94,6 +95,29 @@ func (s *resultStore) put(ctx context.Context, partition int, key laneKey, r *le
 		case <-time.After(wait/2 + rand.N(wait)):
 		}
 	}
+}
+
+// An outgoing is a message with an id that is used again: the client has written
+// it out when it returns.
+type outgoing struct {
+	msg nats.Msg
+	id  [1]string
+}
+
+var outgoings = sync.Pool{New: func() any {
+	o := new(outgoing)
+	o.msg.Header = nats.Header{jetstream.MsgIDHeader: o.id[:]}
+	return o
+}}
+
+func (o *outgoing) message(subject, id string, data []byte) *nats.Msg {
+	o.msg.Subject, o.msg.Data, o.id[0] = subject, data, id
+	return &o.msg
+}
+
+func (o *outgoing) release() {
+	o.msg.Data = nil
+	outgoings.Put(o)
 }
 
 // noRoom reports whether the stream has refused a message, so that it has not

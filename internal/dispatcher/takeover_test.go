@@ -211,7 +211,7 @@ func TestALateAnswerOfTheOwnerBeforeHolds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer results.pub.Close()
-	at, err := results.put(t.Context(), broker.Partition("fake", "shop", r.partitions), laneKey{provider: "fake", account: "shop"}, late, func() bool { return false })
+	at, err := results.put(t.Context(), broker.ResultSubject(broker.Partition("fake", "shop", r.partitions), "fake", "shop"), late, func() bool { return false })
 	if err != nil {
 		t.Fatal(err)
 	}
