@@ -14,15 +14,14 @@ func (c *conn) alive() bool {
 	if c.socket == nil {
 		return false
 	}
-	var peeked error
-	err := c.socket.Read(func(fd uintptr) bool {
-		var one [1]byte
-		if _, _, peeked = syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK); peeked == nil {
-			peeked = errNotIdle
-		}
-		return true
-	})
-	return err == nil && (errors.Is(peeked, syscall.EAGAIN) || errors.Is(peeked, syscall.EWOULDBLOCK))
+	return c.socket.Read(c.peek) == nil && c.quiet
 }
 
-var errNotIdle = errors.New("the server has sent something, or closed")
+// peek looks whether there is anything to read on a socket, be it its end. It does
+// not wait until there is.
+func (c *conn) peek(fd uintptr) bool {
+	var one [1]byte
+	_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK)
+	c.quiet = errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EWOULDBLOCK)
+	return true
+}

@@ -72,8 +72,8 @@ type Client struct {
 	cfg       ClientConfig
 	guard     *guard
 	transport *transport
-	trip      http.RoundTripper
-	scrubbers *sync.Map // Secret → *scrubber: as many as there were secrets
+	trip      http.RoundTripper // the instrument around transport; nil for none
+	scrubbers *sync.Map         // Secret → *scrubber: as many as there were secrets
 }
 
 // NewClient returns a client that c configures. It fails on a proxy that is no
@@ -95,9 +95,9 @@ func NewClient(c ClientConfig) (*Client, error) {
 		}
 		t.proxy = u
 	}
-	client := &Client{cfg: c, guard: g, transport: t, trip: t, scrubbers: new(sync.Map)}
+	client := &Client{cfg: c, guard: g, transport: t, scrubbers: new(sync.Map)}
 	if c.Instrument != nil {
-		client.trip = c.Instrument(client.trip)
+		client.trip = c.Instrument(t)
 	}
 	return client, nil
 }
@@ -131,7 +131,9 @@ func (c *Client) Do(ctx context.Context, a *Account, call *Call) *Answer {
 	ans.Body = clean.broken(clean.bytes(ans.Body))
 	ans.Detail = clean.text(ans.Detail)
 	for name, value := range ans.Header {
-		ans.Header[name] = clean.text(value)
+		if c := clean.text(value); c != value {
+			ans.Header[name] = c
+		}
 	}
 	ans.TookUS = time.Since(start).Microseconds()
 	return ans
@@ -147,17 +149,17 @@ func (c *Client) roundTrip(ctx context.Context, start time.Time, a *Account, cal
 		f.set(FailCall, err.Error())
 		return
 	}
-	f.https = req.URL.Scheme == "https"
-	f.host = req.URL.Host
-	if f.proxied && c.guard.refuses(req.URL.Hostname()) {
+	f.https = req.url.Scheme == "https"
+	f.host = req.url.Host
+	if f.proxied && c.guard.refuses(req.url.Hostname()) {
 		f.set(FailConnect, f.privately())
 		return
 	}
 
-	// The round tripper rather than an http.Client: that one follows redirects
+	// A round tripper rather than an http.Client: that one follows redirects
 	// unless told not to, parses Location even then, and puts the URL into
 	// every error.
-	resp, err := c.trip.RoundTrip(req)
+	resp, err := c.send(req)
 	ans.Written = f.connected
 	if err != nil {
 		f.fail(err)
@@ -186,7 +188,8 @@ func (c *Client) readBody(f *flight, body io.Reader) {
 	buf := buffers.Get().(*bytes.Buffer)
 	defer buffers.Put(buf)
 	buf.Reset()
-	_, err := buf.ReadFrom(io.LimitReader(body, int64(c.cfg.MaxBody)+1))
+	f.body = io.LimitedReader{R: body, N: int64(c.cfg.MaxBody) + 1}
+	_, err := buf.ReadFrom(&f.body)
 	switch {
 	case err != nil:
 		f.failBody(err)
@@ -200,12 +203,13 @@ func (c *Client) readBody(f *flight, body io.Reader) {
 }
 
 // kept are the answer's headers that mean something to a provider package or
-// to a person, in canonical and in lower case.
-var kept = func(names ...string) (pairs [][2]string) {
+// to a person: from canonical to lower case.
+var kept = func(names ...string) map[string]string {
+	all := map[string]string{}
 	for _, name := range names {
-		pairs = append(pairs, [2]string{name, strings.ToLower(name)})
+		all[name] = strings.ToLower(name)
 	}
-	return pairs
+	return all
 }(
 	"Content-Type", "Date", "Retry-After", "X-Request-Id",
 	"X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Ratelimit-Reset",
@@ -214,9 +218,9 @@ var kept = func(names ...string) (pairs [][2]string) {
 
 func keepHeaders(h http.Header) map[string]string {
 	out := make(map[string]string, 4)
-	for _, name := range kept {
-		if v := h[name[0]]; len(v) > 0 {
-			out[name[1]] = strings.Join(v, ", ")
+	for name, values := range h {
+		if as, ok := kept[name]; ok {
+			out[as] = strings.Join(values, ", ")
 		}
 	}
 	return out

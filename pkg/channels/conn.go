@@ -21,6 +21,7 @@ type conn struct {
 	encrypted bool            // by TLS
 	socket    syscall.RawConn // below TLS; nil where there is none
 	since     time.Time       // when its last call ended
+	quiet     bool            // nothing had come since then, when it was asked
 
 	// Of the call under way.
 	in    *bufio.Reader
@@ -79,7 +80,11 @@ func (c *conn) Read(p []byte) (int, error) {
 var errHugeHead = errors.New("the answer's head has no end")
 
 // readHead reads up to the answer's body. Interim answers are passed by.
-func (c *conn) readHead(req *http.Request) (*http.Response, error) {
+func (c *conn) readHead(method string) (*http.Response, error) {
+	var req *http.Request // nil is one whose answer has a body
+	if method == http.MethodHead {
+		req = headRequest
+	}
 	c.left = maxHeader
 	for {
 		resp, err := http.ReadResponse(c.in, req)
@@ -93,15 +98,11 @@ func (c *conn) readHead(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// acceptsGzip reports whether the answer to req may come in gzip, which then is
-// unpacked: whoever asks for an encoding himself gets what comes.
-func acceptsGzip(req *http.Request) bool {
-	return req.Method != http.MethodHead && req.Header.Get("Accept-Encoding") == "" && req.Header.Get("Range") == ""
-}
+var headRequest = &http.Request{Method: http.MethodHead}
 
 // unpack replaces a body in gzip by what is in it.
-func unpack(req *http.Request, resp *http.Response) {
-	if !acceptsGzip(req) || !strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") {
+func unpack(r *request, resp *http.Response) {
+	if !strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") || !r.acceptsGzip() {
 		return
 	}
 	resp.Header.Del("Content-Encoding")

@@ -133,7 +133,7 @@ func tunnel(ctx context.Context, nc net.Conn, u *url.URL) error {
 	if err := req.Write(nc); err != nil {
 		return err
 	}
-	resp, err := c.readHead(req)
+	resp, err := c.readHead(req.Method)
 	if err != nil {
 		return err
 	}

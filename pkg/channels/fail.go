@@ -19,6 +19,7 @@ type flight struct {
 	ctx        context.Context
 	until      time.Time // when it must have ended
 	credential credential
+	body       io.LimitedReader // of the answer
 	ans        *Answer
 	host       string
 	https      bool

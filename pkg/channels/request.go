@@ -2,23 +2,34 @@ package channels
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/net/http/httpguts"
 )
 
 const userAgent = "tram"
 
-// newRequest builds the call without its secret, which f carries to where it is
-// written.
-func newRequest(ctx context.Context, f *flight, a *Account, call *Call) (*http.Request, error) {
+// A request is a call as it will be written, but for its secret, which the flight
+// carries to where that is done.
+type request struct {
+	ctx    context.Context
+	flight *flight
+	method string
+	url    *url.URL
+	header []field // by name
+	body   []byte
+}
+
+// newRequest builds the request of a call. The secret goes to f.
+func newRequest(ctx context.Context, f *flight, a *Account, call *Call) (*request, error) {
 	if call.Auth.In != NoAuth {
 		secret, ok := a.Secrets[call.Auth.Secret]
 		if !ok || secret == "" {
@@ -26,28 +37,33 @@ func newRequest(ctx context.Context, f *flight, a *Account, call *Call) (*http.R
 		}
 		f.credential = credential{call.Auth, secret}
 	}
-	req, err := http.NewRequestWithContext(context.WithValue(ctx, flightKey{}, f), call.Method, call.URL, nil)
-	if err != nil { // it quotes the URL, which may hold personal data
+	method := cmp.Or(call.Method, http.MethodGet)
+	u, err := url.Parse(call.URL)
+	if err != nil || !httpguts.ValidHeaderFieldName(method) { // err quotes the URL, which may hold personal data
 		return nil, errors.New("the call's method or URL is not one")
 	}
-	if s := req.URL.Scheme; s != "http" && s != "https" || req.URL.Host == "" {
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, errors.New("the call's URL has no http or https host")
 	}
-	req.URL.User = nil
+	u.User, u.Host = nil, strings.TrimSuffix(u.Host, ":")
+	r := &request{ctx: ctx, flight: f, method: method, url: u, body: call.Body, header: make([]field, 0, len(call.Header)+1)}
 	for name, value := range call.Header {
-		req.Header.Set(name, value)
+		r.set(http.CanonicalHeaderKey(name), value)
 	}
-	if req.Header.Get("User-Agent") == "" {
-		req.Header.Set("User-Agent", userAgent)
+	if r.get("User-Agent") == "" {
+		r.set("User-Agent", userAgent)
 	}
-	if name, _ := f.credential.header(); name != "" { // the secret's stands in its place
-		req.Header.Del(name)
+	if name := f.credential.header(); name != "" { // the secret's stands in its place
+		r.del(http.CanonicalHeaderKey(name))
 	}
-	if len(call.Body) > 0 {
-		req.Body = io.NopCloser(bytes.NewReader(call.Body))
-		req.ContentLength = int64(len(call.Body))
-	}
-	return req, nil
+	slices.SortFunc(r.header, func(a, b field) int { return strings.Compare(a.name, b.name) })
+	return r, nil
+}
+
+// acceptsGzip reports whether the answer may come in gzip, which then is unpacked:
+// whoever asks for an encoding himself gets what comes.
+func (r *request) acceptsGzip() bool {
+	return r.method != http.MethodHead && r.get("Accept-Encoding") == "" && r.get("Range") == ""
 }
 
 // A credential is a secret on its way to where the request is written. Printed,
@@ -57,34 +73,24 @@ type credential struct {
 	secret Secret
 }
 
-type flightKey struct{}
-
-// flightOf returns what newRequest has put into req.
-func flightOf(req *http.Request) *flight { return req.Context().Value(flightKey{}).(*flight) }
-
-// writeRequest writes req with the secret to w; with all of its URL if it is for
-// a proxy. The secret is in nothing but w, so that whoever looks at req cannot
-// see it.
-func writeRequest(w *bytes.Buffer, req *http.Request, secret credential, proxied bool) error {
-	host, err := wireHost(req.URL)
+// writeRequest writes r with the secret to w; with all of its URL if it is for a
+// proxy. The secret is in nothing but w, so that whoever looks at r cannot see it.
+func writeRequest(w *bytes.Buffer, r *request, secret credential, proxied bool) error {
+	host, err := wireHost(r.url)
 	if err != nil {
 		return err
 	}
-	name, value := secret.header()
-	if err := checkHeaders(req.Header, name, value); err != nil {
-		return err
-	}
-	w.WriteString(req.Method)
+	w.WriteString(r.method)
 	w.WriteByte(' ')
 	if proxied {
 		w.WriteString("http://" + host)
 	}
-	w.WriteString(req.URL.RequestURI())
+	w.WriteString(r.url.RequestURI())
 	if secret.In == InQuery {
 		switch {
-		case req.URL.RawQuery != "":
+		case r.url.RawQuery != "":
 			w.WriteByte('&')
-		case !req.URL.ForceQuery:
+		case !r.url.ForceQuery:
 			w.WriteByte('?')
 		}
 		w.WriteString(url.QueryEscape(secret.Name) + "=" + url.QueryEscape(secret.secret.Reveal()))
@@ -92,38 +98,20 @@ func writeRequest(w *bytes.Buffer, req *http.Request, secret credential, proxied
 	w.WriteString(" HTTP/1.1\r\nHost: ")
 	w.WriteString(host)
 	w.WriteString("\r\n")
-	_ = req.Header.WriteSubset(w, ours) // to a buffer
-	if name != "" {
-		w.WriteString(name + ": " + value + "\r\n")
+	if err := writeHeaders(w, r.header, secret); err != nil {
+		return err
 	}
-	if acceptsGzip(req) {
+	if r.acceptsGzip() {
 		w.WriteString("Accept-Encoding: gzip\r\n")
 	}
-	if req.ContentLength > 0 || slices.Contains([]string{"POST", "PUT", "PATCH"}, req.Method) {
+	if len(r.body) > 0 || r.method == http.MethodPost || r.method == http.MethodPut || r.method == http.MethodPatch {
 		w.WriteString("Content-Length: ")
-		w.Write(strconv.AppendInt(w.AvailableBuffer(), req.ContentLength, 10))
+		w.Write(strconv.AppendInt(w.AvailableBuffer(), int64(len(r.body)), 10))
 		w.WriteString("\r\n")
 	}
 	w.WriteString("\r\n")
-	if req.Body != nil {
-		_, err = w.ReadFrom(req.Body)
-	}
-	return err
-}
-
-// ours are the headers that are written by what the request is.
-var ours = map[string]bool{"Host": true, "Content-Length": true, "Transfer-Encoding": true, "Trailer": true, "Connection": true}
-
-// header returns the header that the secret is in, if it is in one.
-func (c credential) header() (name, value string) {
-	switch c.In {
-	case InBearer:
-		return "Authorization", "Bearer " + c.secret.Reveal()
-	case InHeader:
-		return c.Name, c.secret.Reveal()
-	default:
-		return "", ""
-	}
+	w.Write(r.body)
+	return nil
 }
 
 // wireHost is host and port of u as they are written to it.
@@ -133,19 +121,4 @@ func wireHost(u *url.URL) (string, error) {
 		return "", errors.New("the host is not one")
 	}
 	return host, nil
-}
-
-// checkHeaders refuses what would end a line or be no header at all.
-func checkHeaders(h http.Header, name, value string) error {
-	for name, values := range h {
-		for _, value := range values {
-			if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
-				return errors.New("a header is not one")
-			}
-		}
-	}
-	if name != "" && (!httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value)) {
-		return errors.New("the header of the secret is not one")
-	}
-	return nil
 }

@@ -17,7 +17,8 @@ import (
 // written anything: that is what net/http's does not tell, and why this one is
 // here (docs/adr/0010-transport.md). Answers are parsed by net/http.
 //
-// It is an [http.RoundTripper] for requests of newRequest alone.
+// It is an [http.RoundTripper] for what instruments make of its requests, and for no
+// others.
 type transport struct {
 	dialer
 	maxIdle     int // connections to one host
@@ -31,22 +32,24 @@ type transport struct {
 // A target is whom a connection reaches.
 type target struct{ scheme, host string }
 
-// RoundTrip writes req with its secret, and returns the answer with its head
-// read. Its errors do not say what they are to those who only print them.
-func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	f := flightOf(req)
+func (r *request) target() target { return target{r.url.Scheme, r.url.Host} }
+
+// send writes r with its secret, and returns the answer with its head read. Its
+// errors do not say what they are to those who only print them.
+func (t *transport) send(r *request) (*http.Response, error) {
+	f := r.flight
 	wire := buffers.Get().(*bytes.Buffer)
 	defer buffers.Put(wire)
 	wire.Reset()
-	if err := writeRequest(wire, req, f.credential, t.proxy != nil && req.URL.Scheme == "http"); err != nil {
+	if err := writeRequest(wire, r, f.credential, t.proxy != nil && r.url.Scheme == "http"); err != nil {
 		return nil, &quietError{err}
 	}
 	f.asked = true
-	c, err := t.connection(req.Context(), f.until, target{req.URL.Scheme, req.URL.Host})
+	c, err := t.connection(r.ctx, f.until, r.target())
 	if err != nil {
 		return nil, &quietError{err}
 	}
-	resp, err := t.exchange(c, req, f, wire.Bytes())
+	resp, err := t.exchange(c, r, wire.Bytes())
 	if err != nil {
 		c.close()
 		return nil, &quietError{err}
@@ -59,9 +62,9 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // exchange writes a request on c and reads the head of its answer. The answer's
 // body then is what returns c.
-func (t *transport) exchange(c *conn, req *http.Request, f *flight, wire []byte) (*http.Response, error) {
-	ctx := req.Context()
-	c.begin(ctx, f.until)
+func (t *transport) exchange(c *conn, r *request, wire []byte) (*http.Response, error) {
+	f := r.flight
+	c.begin(r.ctx, f.until)
 	if err := f.over(); err != nil {
 		return nil, err
 	}
@@ -71,10 +74,10 @@ func (t *transport) exchange(c *conn, req *http.Request, f *flight, wire []byte)
 		f.connected = n > 0 || c.encrypted // TLS does not say what has left
 		return nil, err
 	}
-	if trace := httptrace.ContextClientTrace(ctx); trace != nil && trace.WroteRequest != nil {
+	if trace := httptrace.ContextClientTrace(r.ctx); trace != nil && trace.WroteRequest != nil {
 		trace.WroteRequest(httptrace.WroteRequestInfo{})
 	}
-	resp, err := c.readHead(req)
+	resp, err := c.readHead(r.method)
 	f.answered = c.heard
 	if err == nil {
 		err = f.over()
@@ -83,9 +86,9 @@ func (t *transport) exchange(c *conn, req *http.Request, f *flight, wire []byte)
 		return nil, err
 	}
 	held := &heldBody{ReadCloser: resp.Body, t: t, c: c, ended: resp.Body == http.NoBody,
-		reusable: !resp.Close && resp.StatusCode != http.StatusSwitchingProtocols, to: target{req.URL.Scheme, req.URL.Host}}
+		reusable: !resp.Close && resp.StatusCode != http.StatusSwitchingProtocols, to: r.target()}
 	resp.Body = held
-	unpack(req, resp)
+	unpack(r, resp)
 	return resp, nil
 }
 
