@@ -7,3 +7,6 @@ import "time"
 func (f *Feed) CheckEvery(d time.Duration) { f.check = d }
 
 var PlainAck = plainAck
+
+// Fail ends the waiting for all acknowledgements.
+func (p *Publisher) Fail(err error) { p.fail(err, time.Time{}) }

@@ -24,9 +24,19 @@ type Publisher struct {
 	status  chan nats.Status
 
 	mu       sync.Mutex
-	last     uint64          // number of the newest message
-	waiting  map[uint64]*Ack // by number
+	last     uint64          // number of the newest place
+	waiting  map[uint64]*Ack // by the number of its place
+	free     []replyTo       // places that wait for nothing, the one used last at the end
 	sweeping bool
+}
+
+// A replyTo is where one acknowledgement is sent. The server knows the way to a
+// subject that it has sent to before, and must find it to one that is new. So it
+// is used again, but never after an acknowledgement that did not come: that one
+// may yet.
+type replyTo struct {
+	number  uint64
+	subject string
 }
 
 // AckWait is how long a message may go without an acknowledgement: a stream that
@@ -61,6 +71,7 @@ func (p *Publisher) Close() {
 type Ack struct {
 	done chan struct{}
 	sent time.Time
+	at   replyTo
 
 	// Set when done is closed.
 	seq       uint64
@@ -85,25 +96,34 @@ func (a *Ack) Seq() (seq uint64, duplicate bool) { return a.seq, a.duplicate }
 func (p *Publisher) Publish(m *nats.Msg) (*Ack, error) {
 	a := &Ack{done: make(chan struct{}), sent: time.Now()}
 	p.mu.Lock()
-	p.last++
-	number := p.last
-	p.waiting[number] = a
+	a.at = p.placeLocked()
+	p.waiting[a.at.number] = a
 	if !p.sweeping {
 		p.sweeping = true
 		time.AfterFunc(p.timeout/2, p.sweep)
 	}
 	p.mu.Unlock()
-	var reply [64]byte
-	m.Reply = string(strconv.AppendUint(append(reply[:0], p.inbox...), number, 36))
+	m.Reply = a.at.subject
 	err := p.nc.PublishMsg(m)
 	m.Reply = ""
 	if err != nil {
 		p.mu.Lock()
-		delete(p.waiting, number)
+		delete(p.waiting, a.at.number)
 		p.mu.Unlock()
 		return nil, err
 	}
 	return a, nil
+}
+
+// placeLocked returns a place that waits for nothing.
+func (p *Publisher) placeLocked() replyTo {
+	if n := len(p.free); n > 0 {
+		at := p.free[n-1]
+		p.free = p.free[:n-1]
+		return at
+	}
+	p.last++
+	return replyTo{p.last, p.inbox + strconv.FormatUint(p.last, 36)}
 }
 
 // take notes an acknowledgement.
@@ -114,9 +134,12 @@ func (p *Publisher) take(m *nats.Msg) {
 	}
 	p.mu.Lock()
 	a := p.waiting[number]
-	delete(p.waiting, number)
+	if a != nil { // else it is too late
+		delete(p.waiting, number)
+		p.free = append(p.free, a.at)
+	}
 	p.mu.Unlock()
-	if a == nil { // too late
+	if a == nil {
 		return
 	}
 	a.seq, a.duplicate, a.err = parseAck(m)

@@ -113,3 +113,50 @@ func TestPublisher_Unanswered(t *testing.T) {
 		t.Errorf("with the connection: %v", err)
 	}
 }
+
+// An answer that comes too late is not taken for one to a message that went out
+// meanwhile.
+func TestPublisher_Late(t *testing.T) {
+	nc := brokertest.StartEmpty(t).Connect()
+	asked, err := nc.SubscribeSync("slow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := broker.NewPublisher(nc, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	publish := func() (*broker.Ack, *nats.Msg) {
+		t.Helper()
+		ack, err := p.Publish(nats.NewMsg("slow"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := asked.NextMsg(10 * time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ack, m
+	}
+	answer := func(m *nats.Msg, seq int) {
+		if err := m.Respond(fmt.Appendf(nil, `{"stream":"S","seq":%d}`, seq)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, late := publish()
+	p.Fail(jetstream.ErrAsyncPublishTimeout)
+	<-first.Done()
+	second, m := publish()
+	answer(late, 1)
+	answer(m, 2)
+	<-second.Done()
+	if seq, _ := second.Seq(); second.Err() != nil || seq != 2 {
+		t.Errorf("it took %d for its own answer, %v", seq, second.Err())
+	}
+	third, again := publish()
+	if answer(again, 3); again.Reply != m.Reply {
+		t.Errorf("answers go to %s and then to %s", m.Reply, again.Reply)
+	}
+	<-third.Done()
+}
