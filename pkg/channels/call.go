@@ -7,8 +7,8 @@ import "time"
 type Call struct {
 	Operation string // e.g. caresoft.send_message: for logs and metrics
 	Method    string
-	URL       string // complete but for the secret
-	Header    map[string]string
+	URL       string            // complete but for the secret
+	Header    map[string]string // calls may share one: it is not to be changed
 	Body      []byte
 	Auth      Credential
 

@@ -2,6 +2,9 @@ package channels
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -40,6 +43,55 @@ func TestDecodeJSON(t *testing.T) {
 	}
 	if err := DecodeJSON([]byte(`{"a":"0981234567"}`), &typed); err == nil || strings.Contains(err.Error(), "098") {
 		t.Errorf("a wrong type: %v", err)
+	}
+}
+
+// Whatever way a type is read, it is read as a decoder would, what does not fit
+// and what is broken included.
+func TestDecodeJSON_AsADecoder(t *testing.T) {
+	type tree struct {
+		A    string           `json:"a"`
+		B    *int             `json:"b"`
+		List []map[string]int `json:"list"`
+		Next *tree            `json:"next"`
+	}
+	type loose struct {
+		A    any               `json:"a"`
+		Next map[string][3]any `json:"next"`
+	}
+	for _, in := range []string{
+		`{"a":"x","b":1}`, `{"a":"x","b":1} <br>`, `{"a":"x"}{"a":"y"}`, `{"a":"x","b":"y"}`, `{"a":"x","b":"y"}]`, `{"a":"x",`, ``, ` `, `null`, `5`, `5 6`, `"x"`,
+		`{"list":[{"x":1},{"y":2}]}`, `{"list":[{"x":1},{"y":"z"}]}`, `{"next":{"next":{"a":"x","b":7}}}`, `{"next":{"a":[1,2.50,"z"]}}`,
+		`{"a":12345678901234567890}`, `{"a":"x","a":"y"}`, `[1,2]`, `{"A":"x"}`, "{\"a\":\"\xff\"}", `{"a":"\u1ea1\ud800"}`, "\ufeff{}",
+	} {
+		for _, v := range []func() any{
+			func() any { return new(tree) }, func() any { return new(loose) }, func() any { return new(any) },
+			func() any { return new(map[string]json.RawMessage) }, func() any { return new([]json.Number) }, func() any { return new(*tree) },
+		} {
+			got, want := v(), v()
+			err := DecodeJSON([]byte(in), got)
+			dec := json.NewDecoder(strings.NewReader(in))
+			dec.UseNumber()
+			wantErr := misfit(dec.Decode(want))
+			if wantErr == nil && strings.TrimSpace(in[dec.InputOffset():]) != "" {
+				wantErr = errors.New("the answer goes on behind its JSON")
+			}
+			if fmt.Sprint(err) != fmt.Sprint(wantErr) || !reflect.DeepEqual(got, want) {
+				t.Errorf("%q as %T: %v, %v, want %v, %v", in, got, got, err, want, wantErr)
+			}
+		}
+	}
+	if err := DecodeJSON([]byte(`{}`), nil); err == nil {
+		t.Error("it reads into nothing")
+	}
+}
+
+func TestEncodeJSON(t *testing.T) {
+	if b, err := EncodeJSON(map[string]string{"b": "<a&b>\n", "a": "\u2028"}); err != nil || string(b) != `{"a":"\u2028","b":"<a&b>\n"}` {
+		t.Errorf("%s, %v", b, err)
+	}
+	if b, err := EncodeJSON(func() {}); err == nil {
+		t.Errorf("a function is %s", b)
 	}
 }
 

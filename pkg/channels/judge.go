@@ -53,14 +53,15 @@ func refused(status int) bool { return status >= 300 }
 // JudgeStatus judges an answer by its HTTP status alone: what is left when
 // neither transport nor body has decided. A 2xx is OK.
 func JudgeStatus(repeatable bool, ans *Answer) Verdict {
+	if ans.Status >= 200 && ans.Status <= 299 {
+		return Verdict{Class: OK}
+	}
 	v := Verdict{Detail: "the provider answered " + statusText(ans.Status)}
 	unsure := Ambiguous
 	if repeatable {
 		unsure = Retry
 	}
 	switch s := ans.Status; {
-	case s >= 200 && s <= 299:
-		return Verdict{Class: OK}
 	case s >= 300 && s <= 399:
 		v.Class, v.Reason = Permanent, ReasonRedirect
 		v.Detail += ", which is not followed: the account's base URL may be wrong"

@@ -32,6 +32,8 @@ var deadTags = []string{"NON_PROMOTIONAL_SUBSCRIPTION", "CONFIRMED_EVENT_UPDATE"
 // query with them, and one of these would hijack it (T-31).
 var reserved = []string{"ahachat_*", "phone"}
 
+var header = map[string]string{"Accept": "application/json"}
+
 type provider struct{}
 
 // New returns the AhaChat provider.
@@ -78,7 +80,7 @@ func (provider) Prepare(a *channels.Account, r *events.Request, _ channels.Step)
 		Operation: operation,
 		Method:    "POST",
 		URL:       a.BaseURL + "/api/bots/" + url.PathEscape(a.Setting(settingBot, "")),
-		Header:    map[string]string{"Accept": "application/json"},
+		Header:    header,
 		Auth:      channels.Credential{In: channels.InQuery, Name: "ahachat_token", Secret: secretToken},
 	}
 	var q query

@@ -92,7 +92,7 @@ func read(body []byte) (w words, isObject bool) {
 // text reads a string, or the message and code of an object such as Meta's
 // error.
 func text(raw json.RawMessage) (message, code string) {
-	if json.Unmarshal(raw, &message) == nil {
+	if len(raw) == 0 || json.Unmarshal(raw, &message) == nil {
 		return message, ""
 	}
 	var object struct {

@@ -113,13 +113,15 @@ func checksNow(r *events.Request, s channels.Step) bool {
 	return r.Send != nil && r.Send.Policy.Precheck == precheck && s.Cursor == ""
 }
 
+var header = map[string]string{"Content-Type": "application/json", "Accept": "application/json"}
+
 // call is what both operations have in common.
 func call(a *channels.Account, operation, path string, body []byte) *channels.Call {
 	return &channels.Call{
 		Operation: operation,
 		Method:    "POST",
 		URL:       a.BaseURL + "/" + url.PathEscape(a.Setting(settingDomain, "")) + path,
-		Header:    map[string]string{"Content-Type": "application/json", "Accept": "application/json"},
+		Header:    header,
 		Body:      body,
 		Auth:      channels.Credential{In: channels.InBearer, Secret: secretToken},
 	}

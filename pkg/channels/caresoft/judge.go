@@ -98,7 +98,6 @@ func unexpected(repeatable bool, shape error) channels.Verdict {
 var (
 	lockedOut      = regexp.MustCompile(`(?i)retry after|too many times`)
 	retryAfterText = regexp.MustCompile(`(?i)retry after\s*(\d{1,5})\s*(second|minute|hour)?`)
-	tooMany        = regexp.MustCompile(`(?i)too many attempts`)
 )
 
 // judgeThrottle finds the signs of too many calls. CareSoft gives two: a 429,
@@ -111,13 +110,16 @@ func judgeThrottle(ans *channels.Answer, message string) (channels.Verdict, bool
 		return channels.Verdict{Class: channels.Throttled, Reason: channels.ReasonLockedOut,
 			Detail:   "the domain is shut out after too many calls",
 			Cooldown: max(told, textWait(ans.Body).Milliseconds())}, true
-	case ans.Status == http.StatusTooManyRequests, tooMany.MatchString(message):
+	case ans.Status == http.StatusTooManyRequests, says(message, "too many attempts"):
 		return channels.Verdict{Class: channels.Throttled, Reason: channels.ReasonRateLimited,
 			Detail:   "the domain was called too often",
 			Cooldown: max(told, throttleRest.Milliseconds()), Untold: told == 0}, true
 	}
 	return channels.Verdict{}, false
 }
+
+// says reports whether words are in a message, in capitals or not.
+func says(message, words string) bool { return strings.Contains(strings.ToLower(message), words) }
 
 // textWait reads "retry after 15 minutes".
 func textWait(body []byte) time.Duration {
@@ -154,7 +156,7 @@ func judgeBody(status int, got answer) (channels.Verdict, bool) {
 		v.Detail = "Zalo refused the message with code " + zalo[1]
 	case status == http.StatusNotFound:
 		v.Reason, v.Detail = channels.ReasonNotFound, "CareSoft does not know the domain or the path"
-	case strings.Contains(strings.ToLower(string(got.Message)), "quota"):
+	case says(string(got.Message), "quota"):
 		v.Reason, v.Detail = channels.ReasonQuota, "the account's quota of messages is used up"
 	}
 	return v, true

@@ -1,9 +1,7 @@
 package caresoft
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
 	"strings"
 
 	"github.com/tramhq/tram/pkg/channels"
@@ -51,20 +49,9 @@ func sendCall(a *channels.Account, r *events.Request) (*channels.Call, error) {
 	case events.ContentText:
 		m.Message = s.Content.Text
 	}
-	body, err := encode(&sendBody{m})
+	body, err := channels.EncodeJSON(&sendBody{m}) // the text as it is (T-42)
 	if err != nil {
 		return nil, err
 	}
 	return call(a, "caresoft.send_message", "/api/v1/zalo/send-message", body), nil
-}
-
-// encode writes JSON with the text as it is: & < > are not escaped (T-42).
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, fmt.Errorf("encode body: %w", err)
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }

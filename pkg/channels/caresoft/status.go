@@ -1,12 +1,14 @@
 package caresoft
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
@@ -17,7 +19,7 @@ func statusCall(a *channels.Account, phone, oa string) (*channels.Call, error) {
 	if oa == "" {
 		oa = a.Setting(settingOA, "")
 	}
-	body, err := encode(struct {
+	body, err := channels.EncodeJSON(struct {
 		PhoneNo string `json:"phone_no"`
 		OAID    string `json:"oa_id"`
 	}{phone, oa})
@@ -182,6 +184,8 @@ type text string
 func (t *text) UnmarshalJSON(b []byte) error {
 	var s string
 	switch {
+	case len(b) > 1 && b[0] == '"' && bytes.IndexByte(b, '\\') < 0 && utf8.Valid(b): // most are, and need no decoder
+		*t = text(b[1 : len(b)-1])
 	case len(b) > 0 && b[0] == '"' && json.Unmarshal(b, &s) == nil:
 		*t = text(s)
 	case len(b) > 0 && (b[0] == '-' || b[0] >= '0' && b[0] <= '9'):

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/tramhq/tram/pkg/channels"
 )
@@ -77,11 +76,8 @@ func text(raw json.RawMessage) string {
 
 // encode writes JSON with & < > as they are.
 func encode(v any) string {
-	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(v) // of this package's own types, which always can be
-	return strings.TrimSuffix(b.String(), "\n")
+	b, _ := channels.EncodeJSON(v) // of this package's own types, which always can be
+	return string(b)
 }
 
 // lists returns the names of those fields that are lists.

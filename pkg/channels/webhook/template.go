@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
 )
 
@@ -171,13 +171,7 @@ func (t *template) fill(r *events.Request) ([]byte, error) {
 		slices.SortFunc(f.faults, func(a, b events.Fault) int { return strings.Compare(a.String(), b.String()) })
 		return nil, &events.InvalidError{Kind: r.Kind, Faults: slices.Compact(f.faults)}
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(root); err != nil {
-		return nil, fmt.Errorf("encode body: %w", err)
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return channels.EncodeJSON(root)
 }
 
 // A filling is a template's values being filled in.

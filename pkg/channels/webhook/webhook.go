@@ -7,6 +7,8 @@
 package webhook
 
 import (
+	"maps"
+
 	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
 )
@@ -29,6 +31,8 @@ const (
 	settingRepeat  = "repeat_header" // by which the receiver knows a repetition
 	secretToken    = "token"
 )
+
+var header = map[string]string{"Content-Type": "application/json", "Accept": "application/json"}
 
 type provider struct{}
 
@@ -84,8 +88,9 @@ func (provider) Prepare(a *channels.Account, r *events.Request, _ channels.Step)
 	if err != nil {
 		return nil, err
 	}
-	header := map[string]string{"Content-Type": "application/json", "Accept": "application/json"}
+	header := header
 	if e.repeatHeader != "" {
+		header = maps.Clone(header)
 		// Not the id alone: two sources may have the same one, and the
 		// receiver would take the second message for the first.
 		header[e.repeatHeader] = events.DeterministicID(r.Source, r.ID)
