@@ -1,7 +1,8 @@
-// Package heap lets small processes collect garbage less often. Go collects
-// when the heap has doubled, and of a heap of five megabytes that is dozens of
-// times a second under load: a sixth of all processor time, to keep a process
-// small that is small anyway.
+// Package heap lets small processes collect garbage less often, and large ones
+// more often. Go collects when the heap has doubled, and of a heap of five
+// megabytes that is dozens of times a second under load: a sixth of all processor
+// time, to keep a process small that is small anyway. Of a heap of forty it is
+// some hundredths, and what is saved there makes the process half as large again.
 package heap
 
 import (
@@ -11,7 +12,7 @@ import (
 	"runtime/metrics"
 )
 
-// Spare has the heap grow by so many bytes, or by as much as is in use if that
+// Spare has the heap grow by so many bytes, or by half of what is in use if that
 // is more, before garbage is collected. Who has set GOGC or GOMEMLIMIT knows
 // better, and nothing is changed.
 func Spare(bytes uint64) {
@@ -38,9 +39,9 @@ func adjust(bytes uint64) {
 }
 
 // percent is the GOGC by which a heap of which live bytes are in use grows by
-// spare, and at least by as much again.
+// spare, and at least by half.
 func percent(live, spare uint64) int {
 	// Go takes no heap for smaller than this, and multiplies it likewise.
 	live = max(live, 4<<20)
-	return int(max(100, 100*spare/live))
+	return int(max(50, 100*spare/live))
 }

@@ -16,8 +16,9 @@ func TestPercent(t *testing.T) {
 		{4 << 20, 16 << 20, 400},
 		{8 << 20, 16 << 20, 200},
 		{16 << 20, 16 << 20, 100},
-		{64 << 20, 16 << 20, 100}, // never more often than Go does
-		{8 << 20, 0, 100},
+		{24 << 20, 16 << 20, 66},
+		{64 << 20, 16 << 20, 50}, // not for less than half as much again
+		{8 << 20, 0, 50},
 	} {
 		if got := percent(c.live, c.spare); got != c.want {
 			t.Errorf("percent(%d MiB, %d MiB) = %d, want %d", c.live>>20, c.spare>>20, got, c.want)
@@ -36,7 +37,7 @@ func TestSpare(t *testing.T) {
 		t.Errorf("of a small heap GOGC is %d", got)
 	}
 	large := make([]byte, 256<<20)
-	for gogc() != 100 { // until the test's time is over
+	for gogc() != 50 { // until the test's time is over
 		runtime.GC()
 	}
 	runtime.KeepAlive(large)
