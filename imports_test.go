@@ -13,7 +13,8 @@ import (
 	"testing"
 )
 
-// The import table of the module: cmd → internal → pkg/channels → pkg/events.
+// The import table of the module: cmd → internal → pkg/channels → pkg/events →
+// internal/wire.
 //
 //	package                      may import, beside the standard library
 //	cmd/...                      anything but nats-server
@@ -21,12 +22,13 @@ import (
 //	internal/broker/brokertest   internal/, others' modules, nats-server
 //	internal/prove               the same, and pkg/: it runs servers that die
 //	deployments/keys             internal/perm, others' modules
+//	internal/wire                msgpack
 //	docs                         nothing
 //	internal/...                 docs, pkg/, internal/, others' modules, no provider
 //	pkg/channels/<provider>      pkg/channels, pkg/events
 //	pkg/channels/channelstest    pkg/channels, pkg/events
 //	pkg/channels                 pkg/events, golang.org/x/net
-//	pkg/events                   nats.go, msgpack
+//	pkg/events                   internal/wire, nats.go, msgpack
 //	pkg/ratelimit                golang.org/x/time
 //
 // Only tests may import nats-server elsewhere, and what providers are there
@@ -48,10 +50,11 @@ var table = []rule{
 	{packages: "internal/prove", imports: []string{"internal/...", "pkg/channels", "pkg/events", "others", "nats-server"}},
 	{packages: "deployments/keys", imports: []string{"internal/perm", "others"}},
 	{packages: "docs"},
+	{packages: "internal/wire", imports: []string{"github.com/vmihailenco/msgpack/..."}},
 	{packages: "internal/...", imports: []string{"docs", "internal/...", "pkg/channels", "pkg/channels/channelstest", "pkg/events", "pkg/ratelimit", "others"}},
 	{packages: "pkg/channels/*", imports: []string{"pkg/channels", "pkg/events"}},
 	{packages: "pkg/channels", imports: []string{"pkg/events", "golang.org/x/net/..."}},
-	{packages: "pkg/events", imports: []string{"github.com/nats-io/nats.go/...", "github.com/vmihailenco/msgpack/..."}},
+	{packages: "pkg/events", imports: []string{"internal/wire", "github.com/nats-io/nats.go/...", "github.com/vmihailenco/msgpack/..."}},
 	{packages: "pkg/ratelimit", imports: []string{"golang.org/x/time/..."}},
 }
 

@@ -1,22 +1,18 @@
 package ledger
 
 import (
-	"errors"
-	"maps"
 	"slices"
 
 	"github.com/vmihailenco/msgpack/v5"
 
+	"github.com/tramhq/tram/internal/wire"
 	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
 )
 
-// A result is written for each call, so it is written by hand: by reflection it
-// took a tenth of all that a dispatcher does. The bytes are the same.
-
-// EncodeMsgpack writes r as its tags say.
-func (r *Result) EncodeMsgpack(enc *msgpack.Encoder) error {
-	w := fields{enc: enc}
+// write writes r as its tags say.
+func (r *Result) write(to *wire.Writer) {
+	w := fields{to}
 	w.open(7, r.Cursor != "", r.Answer != nil, r.State != "", r.Evidence != "", r.MessageID != "", len(r.Warnings) > 0,
 		r.RetryAtMS != 0, r.Planned, r.SilenceMS != 0, r.Next != "", r.Stats != 0, r.Records != 0, r.Parse, r.Dead != "",
 		r.Prev != 0, r.Stack != "", r.Trace != "", r.Resolved, r.Format != 0)
@@ -25,23 +21,23 @@ func (r *Result) EncodeMsgpack(enc *msgpack.Encoder) error {
 	w.int("attempt", int64(r.Attempt))
 	w.int("step", int64(r.Step))
 	w.optionalText("cursor", r.Cursor)
-	w.name("request")
-	w.add(r.Request.EncodeMsgpack(enc))
+	w.Text("request")
+	r.Request.write(to)
 	if r.Answer != nil {
-		w.name("answer")
+		w.Text("answer")
 		w.answer(r.Answer)
 	}
 	w.optionalText("state", string(r.State))
-	w.name("why")
+	w.Text("why")
 	w.why(&r.Why)
 	w.optionalText("evidence", string(r.Evidence))
 	w.int("at", r.AtMS)
 	w.optionalText("message_id", r.MessageID)
 	if len(r.Warnings) > 0 {
-		w.name("warnings")
-		w.add(enc.EncodeArrayLen(len(r.Warnings)))
+		w.Text("warnings")
+		w.ListLen(len(r.Warnings))
 		for _, text := range r.Warnings {
-			w.add(enc.EncodeString(text))
+			w.Text(text)
 		}
 	}
 	w.optionalInt("retry_at", r.RetryAtMS)
@@ -59,23 +55,23 @@ func (r *Result) EncodeMsgpack(enc *msgpack.Encoder) error {
 	w.optionalText("trace", r.Trace)
 	w.optionalTrue("resolved", r.Resolved)
 	w.optionalInt("format", int64(r.Format))
-	return w.err
 }
 
-func (w *fields) answer(a *channels.Answer) {
+func (w fields) answer(a *channels.Answer) {
 	w.open(2, a.Status != 0, len(a.Header) > 0, len(a.Body) > 0, a.Failure != "", a.Detail != "", a.Written)
 	w.optionalInt("status", int64(a.Status))
 	if len(a.Header) > 0 {
-		w.name("header")
-		w.add(w.enc.EncodeMapLen(len(a.Header)))
-		for _, name := range slices.Sorted(maps.Keys(a.Header)) {
-			w.add(w.enc.EncodeString(name))
-			w.add(w.enc.EncodeString(a.Header[name]))
+		w.Text("header")
+		names := sortedNames(a.Header, make([]string, 0, 16))
+		w.MapLen(len(names))
+		for _, name := range names {
+			w.Text(name)
+			w.Text(a.Header[name])
 		}
 	}
 	if len(a.Body) > 0 {
-		w.name("body")
-		w.add(w.enc.EncodeBytes(a.Body))
+		w.Text("body")
+		w.Bytes(a.Body)
 	}
 	w.optionalText("failure", string(a.Failure))
 	w.optionalText("detail", a.Detail)
@@ -84,7 +80,7 @@ func (w *fields) answer(a *channels.Answer) {
 	w.int("took_us", a.TookUS)
 }
 
-func (w *fields) why(y *events.Why) {
+func (w fields) why(y *events.Why) {
 	w.open(0, y.Class != "", y.Reason != "", y.Detail != "", y.HTTPStatus != 0, y.ProviderCode != "", y.ProviderText != "")
 	w.optionalText("class", y.Class)
 	w.optionalText("reason", y.Reason)
@@ -94,56 +90,49 @@ func (w *fields) why(y *events.Why) {
 	w.optionalText("provider_text", y.ProviderText)
 }
 
-// fields writes maps, and keeps the first error.
-type fields struct {
-	enc *msgpack.Encoder
-	err error
-}
-
-func (w *fields) add(err error) {
+// EncodeMsgpack writes o for the codec.
+func (o *Original) EncodeMsgpack(enc *msgpack.Encoder) error {
+	b, err := wire.Write(o.write)
 	if err != nil {
-		w.err = errors.Join(w.err, err)
+		return err
 	}
+	return enc.Encode(msgpack.RawMessage(b))
 }
 
-// open begins a map of so many fields, and of those that are there.
-func (w *fields) open(n int, optional ...bool) {
-	for _, there := range optional {
-		if there {
-			n++
+// write writes o with its header sorted, which the codec does only for maps of
+// single strings.
+func (o *Original) write(to *wire.Writer) {
+	w := fields{to}
+	w.open(4)
+	w.text("subject", o.Subject)
+	w.Text("header")
+	w.header(o.Header)
+	w.Text("data")
+	w.Bytes(o.Data)
+	w.int("time", o.TimeMS)
+}
+
+func (w fields) header(h map[string][]string) {
+	if len(h) == 0 {
+		w.Nil()
+		return
+	}
+	names := sortedNames(h, make([]string, 0, 16))
+	w.MapLen(len(names))
+	for _, name := range names {
+		w.Text(name)
+		w.ListLen(len(h[name]))
+		for _, v := range h[name] {
+			w.Text(v)
 		}
 	}
-	w.add(w.enc.EncodeMapLen(n))
 }
 
-func (w *fields) name(name string) { w.add(w.enc.EncodeString(name)) }
-
-func (w *fields) int(name string, v int64) {
-	w.name(name)
-	w.add(w.enc.EncodeInt(v))
-}
-
-func (w *fields) uint(name string, v uint64) {
-	w.name(name)
-	w.add(w.enc.EncodeUint(v))
-}
-
-func (w *fields) optionalInt(name string, v int64) {
-	if v != 0 {
-		w.int(name, v)
+// sortedNames appends the names of h to to, which has room for most headers.
+func sortedNames[V any](h map[string]V, to []string) []string {
+	for name := range h {
+		to = append(to, name)
 	}
-}
-
-func (w *fields) optionalText(name, v string) {
-	if v != "" {
-		w.name(name)
-		w.add(w.enc.EncodeString(v))
-	}
-}
-
-func (w *fields) optionalTrue(name string, v bool) {
-	if v {
-		w.name(name)
-		w.add(w.enc.EncodeBool(true))
-	}
+	slices.Sort(to)
+	return to
 }

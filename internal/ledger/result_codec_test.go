@@ -51,6 +51,36 @@ func TestResultIsWhatItsTagsSay(t *testing.T) {
 	}
 }
 
+func TestIntentsAreWhatTheirTagsSay(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 3))
+	for i := range 2000 {
+		g := new(IntentGroup)
+		fill(rng, reflect.ValueOf(g).Elem(), []float64{0, 0.2, 0.8, 1}[i%4])
+		g.Format = min(g.Format, Format)
+		got, err := EncodeIntents(g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want bytes.Buffer
+		enc := msgpack.NewEncoder(&want)
+		enc.UseCompactInts(true)
+		if err := enc.Encode(g); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want.Bytes()) {
+			t.Fatalf("%+v\nis written as %q\nits tags say   %q", g, got, want.Bytes())
+		}
+		read, err := DecodeIntents(got)
+		var tags IntentGroup
+		if err := errors.Join(err, msgpack.Unmarshal(got, &tags)); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(read, &tags) {
+			t.Fatalf("%q\nis read as   %+v\nits tags say %+v", got, read, &tags)
+		}
+	}
+}
+
 // fill sets each field with the given likelihood.
 func fill(rng *rand.Rand, v reflect.Value, likely float64) {
 	if v.Kind() != reflect.Struct && rng.Float64() >= likely {

@@ -2,179 +2,189 @@ package ledger
 
 import (
 	"github.com/vmihailenco/msgpack/v5"
-	"github.com/vmihailenco/msgpack/v5/msgpcode"
 
+	"github.com/tramhq/tram/internal/wire"
 	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
 )
 
-// A result is read for each call, so it is read by hand, too.
-
-// DecodeMsgpack reads a map as r's tags say. What it does not know it passes by.
-func (r *Result) DecodeMsgpack(dec *msgpack.Decoder) error {
-	return eachField(dec, func(name []byte) (err error) {
-		switch string(name) {
+// read reads a map as r's tags say. What it does not know it passes by.
+func (r *Result) read(d *wire.Reader) error {
+	for range d.MapLen() {
+		switch string(d.Bytes()) {
 		case "seq":
-			r.Seq, err = dec.DecodeUint64()
+			r.Seq = d.Uint()
 		case "call":
-			r.Call, err = dec.DecodeInt()
+			r.Call = int(d.Int())
 		case "attempt":
-			r.Attempt, err = dec.DecodeInt()
+			r.Attempt = int(d.Int())
 		case "step":
-			r.Step, err = dec.DecodeInt()
+			r.Step = int(d.Int())
 		case "cursor":
-			r.Cursor, err = dec.DecodeString()
+			r.Cursor = d.Text()
 		case "request":
-			err = r.Request.DecodeMsgpack(dec)
+			r.Request.read(d)
 		case "answer":
-			r.Answer, err = decodeAnswer(dec)
+			r.Answer = readAnswer(d)
 		case "state":
-			err = decodeText(dec, &r.State)
+			r.State = events.State(d.Text())
 		case "why":
-			err = decodeWhy(dec, &r.Why)
+			readWhy(d, &r.Why)
 		case "evidence":
-			err = decodeText(dec, &r.Evidence)
+			r.Evidence = events.Evidence(d.Text())
 		case "at":
-			r.AtMS, err = dec.DecodeInt64()
+			r.AtMS = d.Int()
 		case "message_id":
-			r.MessageID, err = dec.DecodeString()
+			r.MessageID = d.Text()
 		case "warnings":
-			err = dec.Decode(&r.Warnings)
+			r.Warnings = readList(d, readText)
 		case "retry_at":
-			r.RetryAtMS, err = dec.DecodeInt64()
+			r.RetryAtMS = d.Int()
 		case "planned":
-			r.Planned, err = dec.DecodeBool()
+			r.Planned = d.Bool()
 		case "silence":
-			r.SilenceMS, err = dec.DecodeInt64()
+			r.SilenceMS = d.Int()
 		case "next":
-			r.Next, err = dec.DecodeString()
+			r.Next = d.Text()
 		case "stats":
-			r.Stats, err = dec.DecodeInt()
+			r.Stats = int(d.Int())
 		case "records":
-			r.Records, err = dec.DecodeInt()
+			r.Records = int(d.Int())
 		case "parse":
-			r.Parse, err = dec.DecodeBool()
+			r.Parse = d.Bool()
 		case "dead":
-			err = decodeText(dec, &r.Dead)
+			r.Dead = DeadGroup(d.Text())
 		case "prev":
-			r.Prev, err = dec.DecodeUint64()
+			r.Prev = d.Uint()
 		case "stack":
-			r.Stack, err = dec.DecodeString()
+			r.Stack = d.Text()
 		case "trace":
-			r.Trace, err = dec.DecodeString()
+			r.Trace = d.Text()
 		case "resolved":
-			r.Resolved, err = dec.DecodeBool()
+			r.Resolved = d.Bool()
 		case "format":
-			r.Format, err = dec.DecodeInt()
+			r.Format = int(d.Int())
 		default:
-			err = dec.Skip()
+			d.Skip()
 		}
-		return err
-	})
+	}
+	return d.Err()
 }
 
-func decodeAnswer(dec *msgpack.Decoder) (*channels.Answer, error) {
-	if c, err := dec.PeekCode(); err != nil {
-		return nil, err
-	} else if c == msgpcode.Nil {
-		return nil, dec.DecodeNil()
+func readAnswer(d *wire.Reader) *channels.Answer {
+	if d.Head().Kind == wire.Nil {
+		d.Skip()
+		return nil
 	}
 	a := new(channels.Answer)
-	return a, eachField(dec, func(name []byte) (err error) {
-		switch string(name) {
+	for range d.MapLen() {
+		switch string(d.Bytes()) {
 		case "status":
-			a.Status, err = dec.DecodeInt()
+			a.Status = int(d.Int())
 		case "header":
-			a.Header, err = decodeTexts(dec)
+			a.Header = readTexts(d)
 		case "body":
-			a.Body, err = dec.DecodeBytes()
+			a.Body = d.Bytes()
 		case "failure":
-			err = decodeText(dec, &a.Failure)
+			a.Failure = channels.Failure(d.Text())
 		case "detail":
-			a.Detail, err = dec.DecodeString()
+			a.Detail = d.Text()
 		case "written":
-			a.Written, err = dec.DecodeBool()
+			a.Written = d.Bool()
 		case "started_ms":
-			a.StartedMS, err = dec.DecodeInt64()
+			a.StartedMS = d.Int()
 		case "took_us":
-			a.TookUS, err = dec.DecodeInt64()
+			a.TookUS = d.Int()
 		default:
-			err = dec.Skip()
+			d.Skip()
 		}
-		return err
-	})
+	}
+	return a
 }
 
-func decodeWhy(dec *msgpack.Decoder, y *events.Why) error {
-	return eachField(dec, func(name []byte) (err error) {
-		switch string(name) {
+func readWhy(d *wire.Reader, y *events.Why) {
+	for range d.MapLen() {
+		switch string(d.Bytes()) {
 		case "class":
-			y.Class, err = dec.DecodeString()
+			y.Class = d.Text()
 		case "reason":
-			y.Reason, err = dec.DecodeString()
+			y.Reason = d.Text()
 		case "detail":
-			y.Detail, err = dec.DecodeString()
+			y.Detail = d.Text()
 		case "http_status":
-			y.HTTPStatus, err = dec.DecodeInt()
+			y.HTTPStatus = int(d.Int())
 		case "provider_code":
-			y.ProviderCode, err = dec.DecodeString()
+			y.ProviderCode = d.Text()
 		case "provider_text":
-			y.ProviderText, err = dec.DecodeString()
+			y.ProviderText = d.Text()
 		default:
-			err = dec.Skip()
+			d.Skip()
 		}
-		return err
-	})
+	}
 }
 
-// eachField reads a map, nil being an empty one: read reads the value of each
-// name. The name is its own only until it reads.
-func eachField(dec *msgpack.Decoder, read func(name []byte) error) error {
-	n, err := dec.DecodeMapLen()
+// DecodeMsgpack reads o for the codec.
+func (o *Original) DecodeMsgpack(dec *msgpack.Decoder) error {
+	raw, err := dec.DecodeRaw()
 	if err != nil {
 		return err
 	}
-	var short [32]byte // for names without a string for each
-	for range max(n, 0) {
-		size, err := dec.DecodeBytesLen()
-		if err != nil {
-			return err
-		}
-		name := short[:]
-		if size > len(short) {
-			name = make([]byte, size)
-		}
-		name = name[:max(size, 0)]
-		if err := dec.ReadFull(name); err != nil {
-			return err
-		}
-		if err := read(name); err != nil {
-			return err
-		}
-	}
-	return nil
+	d := wire.NewReader(raw)
+	o.read(&d)
+	return d.Err()
 }
 
-func decodeText[S ~string](dec *msgpack.Decoder, to *S) error {
-	s, err := dec.DecodeString()
-	*to = S(s)
-	return err
+func (o *Original) read(d *wire.Reader) {
+	for range d.MapLen() {
+		switch string(d.Bytes()) {
+		case "subject":
+			o.Subject = d.Text()
+		case "header":
+			o.Header = readHeader(d)
+		case "data":
+			o.Data = d.Bytes()
+		case "time":
+			o.TimeMS = d.Int()
+		default:
+			d.Skip()
+		}
+	}
 }
 
-func decodeTexts(dec *msgpack.Decoder) (map[string]string, error) {
-	n, err := dec.DecodeMapLen()
-	if err != nil || n < 0 {
-		return nil, err
+// readHeader reads a header whose texts share one string, and whose values one
+// array.
+func readHeader(d *wire.Reader) map[string][]string {
+	d.Share()
+	n := d.MapLen()
+	if n == 0 {
+		return nil
 	}
+	h := make(map[string][]string, n)
+	all := make([]string, 0, n)
+	for range n {
+		name, from := d.Text(), len(all)
+		for range d.ListLen() {
+			all = append(all, d.Text())
+		}
+		h[name] = all[from:len(all):len(all)]
+	}
+	return h
+}
+
+// readTexts reads a map whose texts share one string.
+func readTexts(d *wire.Reader) map[string]string {
+	if d.Head().Kind == wire.Nil {
+		d.Skip()
+		return nil
+	}
+	d.Share()
+	n := d.MapLen()
 	m := make(map[string]string, n)
 	for range n {
-		name, err := dec.DecodeString()
-		if err != nil {
-			return nil, err
-		}
-		if m[name], err = dec.DecodeString(); err != nil {
-			return nil, err
-		}
+		name := d.Text()
+		m[name] = d.Text()
 	}
-	return m, nil
+	return m
 }
+
+func readText(to *string, d *wire.Reader) { *to = d.Text() }

@@ -71,6 +71,9 @@ func encode(m Meta, s Subject, l *layout, body any, f faults) (*nats.Msg, error)
 // fields have wrong types. Even then the request holds what could be read, so
 // that its producer can be told: it is nil only if the subject is none of a
 // request, and has no body only if the message's body is unreadable.
+//
+// All texts of its body are parts of one string, which stays in memory as long
+// as one of them does: whoever keeps a text for longer than the request clones it.
 func DecodeRequest(subject string, header nats.Header, data []byte) (*Request, error) {
 	s, err := ParseSubject(subject)
 	if err != nil {
@@ -89,8 +92,12 @@ func DecodeRequest(subject string, header nats.Header, data []byte) (*Request, e
 	default:
 		return nil, unknownKind(s.Kind, RequestKinds)
 	}
+	var env faults
+	r.Meta = readMeta(s.Kind, header, &env)
+	r.checkAddress(&env)
 	l, body := r.body()
-	r.Meta, err = decode(s.Kind, header, data, l, body, r.checkAddress)
+	fields, err := decodeBody(data, l, body, shared)
+	err = refusal(s.Kind, env, fields, err)
 	if reason := ReasonOf(err); reason == ReasonMalformed || reason == ReasonOversize {
 		r.Send, r.Report, r.Command, r.Cancel = nil, nil, nil, nil
 	}
@@ -158,8 +165,10 @@ func DecodeEvent(subject string, header nats.Header, data []byte) (*Event, error
 	default:
 		return nil, unknownKind(s.Kind, EventKinds)
 	}
-	e.Meta, err = decode(s.Kind, header, data, l, body, nil)
-	if err != nil {
+	var env faults
+	e.Meta = readMeta(s.Kind, header, &env)
+	fields, err := decodeBody(data, l, body, apart) // readers may keep an id for long
+	if err := refusal(s.Kind, env, fields, err); err != nil {
 		return nil, err
 	}
 	return e, nil
@@ -179,24 +188,19 @@ func kindNames(kinds []Kind) []string {
 	return s
 }
 
-// decode reads envelope and body. The reason of its error is the gravest one:
-// an unreadable body before a bad envelope before a wrong field.
-func decode(k Kind, h nats.Header, data []byte, l *layout, body any, checkAddress func(*faults)) (Meta, error) {
-	var env faults
-	m := readMeta(k, h, &env)
-	if checkAddress != nil {
-		checkAddress(&env)
-	}
-	fields, err := decodeBody(data, l, body)
+// refusal returns the error for what is wrong with an envelope, with fields and
+// with a body as such. Its reason is the gravest one: an unreadable body before a
+// bad envelope before a wrong field.
+func refusal(k Kind, env, fields faults, body error) error {
 	all := append(env, fields...)
 	switch {
-	case err != nil:
-		e, _ := errors.AsType[*DecodeError](err)
-		return m, &DecodeError{e.Reason, append(e.Faults, all...)}
+	case body != nil:
+		e, _ := errors.AsType[*DecodeError](body)
+		return &DecodeError{e.Reason, append(e.Faults, all...)}
 	case env != nil:
-		return m, &DecodeError{ReasonEnvelope, all}
+		return &DecodeError{ReasonEnvelope, all}
 	case fields != nil:
-		return m, &InvalidError{k, all}
+		return &InvalidError{k, all}
 	}
-	return m, nil
+	return nil
 }

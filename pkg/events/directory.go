@@ -185,7 +185,7 @@ func EncodeContract(c Contract) ([]byte, error) {
 // DecodeContract is the reverse of [EncodeContract].
 func DecodeContract(b []byte) (Contract, error) {
 	var c Contract
-	f, err := decodeBody(b, contractLayout, &c)
+	f, err := decodeBody(b, contractLayout, &c, apart)
 	if err != nil {
 		return Contract{}, err
 	}

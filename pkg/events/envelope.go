@@ -70,14 +70,24 @@ func (m Meta) header(k Kind) nats.Header {
 		v = append(v, value)
 		h[name] = v[len(v)-1 : len(v) : len(v)]
 	}
+	// What is put together here is put into one string.
+	b := make([]byte, 0, 128)
+	b = append(append(append(b, TypePrefix...), k...), TypeVersion...)
+	typ := len(b)
+	b = append(append(append(b, m.Source...), '/'), m.ID...)
+	msgID := len(b)
+	if !m.Time.IsZero() {
+		b = m.Time.UTC().AppendFormat(b, time.RFC3339Nano)
+	}
+	made := string(b)
 	set(HeaderSpecVersion, specVersion)
 	set(HeaderID, m.ID)
 	set(HeaderSource, m.Source)
-	set(HeaderType, k.Type())
+	set(HeaderType, made[:typ])
 	set(HeaderDataContentType, ContentType)
-	set(HeaderMsgID, m.MsgID())
+	set(HeaderMsgID, made[typ:msgID])
 	if !m.Time.IsZero() {
-		set(HeaderTime, m.Time.UTC().Format(time.RFC3339Nano))
+		set(HeaderTime, made[msgID:])
 	}
 	if m.AncestorID != "" {
 		set(HeaderAncestorID, m.AncestorID)
@@ -112,62 +122,98 @@ func (m Meta) check(f *faults) {
 	}
 }
 
+// An attribute is one header of an envelope that is read.
+type attribute struct {
+	given bool
+	once  bool // and so has a value
+	value string
+}
+
 // readMeta reads the envelope. Trace context that is not well formed is
 // dropped, as W3C Trace Context demands, section 3.3.
 func readMeta(k Kind, h nats.Header, f *faults) Meta {
+	var version, id, source, typ, at, contentType, ancestor, replay, parent, state attribute
 	for name, values := range h {
-		if len(values) != 1 && len(name) > 3 && strings.EqualFold(name[:3], "ce-") {
+		a := attribute{given: true}
+		if len(values) == 1 {
+			a.once, a.value = true, values[0]
+		} else if len(name) > 3 && strings.EqualFold(name[:3], "ce-") {
 			f.add(strings.ToLower(name), "is given %d times", len(values))
 		}
-		if strings.EqualFold(name, "content-type") && len(values) > 0 && strings.HasPrefix(strings.ToLower(values[0]), "application/cloudevents") {
-			f.add(name, "announces a structured event: only binary mode is read, with ce-* headers and a msgpack body")
+		switch name {
+		case HeaderSpecVersion:
+			version = a
+		case HeaderID:
+			id = a
+		case HeaderSource:
+			source = a
+		case HeaderType:
+			typ = a
+		case HeaderTime:
+			at = a
+		case HeaderDataContentType:
+			contentType = a
+		case HeaderAncestorID:
+			ancestor = a
+		case HeaderReplay:
+			replay = a
+		case HeaderTraceparent:
+			parent = a
+		case HeaderTracestate:
+			state = a
+		default:
+			if strings.EqualFold(name, "content-type") && len(values) > 0 && strings.HasPrefix(strings.ToLower(values[0]), "application/cloudevents") {
+				f.add(name, "announces a structured event: only binary mode is read, with ce-* headers and a msgpack body")
+			}
 		}
 	}
-	get := func(name string) string {
-		if v := h[name]; len(v) == 1 {
-			return v[0]
-		}
-		return ""
+	needAttribute(h, HeaderSpecVersion, version, f)
+	if version.once && version.value != specVersion {
+		f.add(HeaderSpecVersion, "must be %s", specVersion)
 	}
-	need := func(name, want string) {
-		if _, given := h[name]; !given {
-			f.add(name, "is missing%s", otherCase(h, name))
-		} else if got := get(name); want != "" && got != want && len(h[name]) == 1 {
-			f.add(name, "must be %s", want)
-		}
+	needAttribute(h, HeaderType, typ, f)
+	if typ.once && typ.value != k.Type() {
+		f.add(HeaderType, "must be %s", k.Type())
 	}
-	need(HeaderSpecVersion, specVersion)
-	need(HeaderType, k.Type())
-	m := Meta{ID: get(HeaderID), Source: get(HeaderSource)}
-	for _, a := range [...]struct{ name, value string }{{HeaderID, m.ID}, {HeaderSource, m.Source}} {
-		if need(a.name, ""); len(h[a.name]) == 1 {
-			checkAttribute(a.name, a.value, f)
-		}
+	needAttribute(h, HeaderID, id, f)
+	if id.once {
+		checkAttribute(HeaderID, id.value, f)
 	}
-	if m.AncestorID = get(HeaderAncestorID); m.AncestorID != "" {
-		checkAttribute(HeaderAncestorID, m.AncestorID, f)
+	needAttribute(h, HeaderSource, source, f)
+	if source.once {
+		checkAttribute(HeaderSource, source.value, f)
 	}
-	m.Replay = get(HeaderReplay) // whatever it says: who reads it wants to know whether, not which
-	if t := get(HeaderTime); t != "" {
+	if ancestor.value != "" {
+		checkAttribute(HeaderAncestorID, ancestor.value, f)
+	}
+	// Of replay whatever it says: who reads it wants to know whether, not which.
+	m := Meta{ID: id.value, Source: source.value, AncestorID: ancestor.value, Replay: replay.value}
+	if at.value != "" {
 		var err error
-		if m.Time, err = time.Parse(time.RFC3339, t); err != nil {
+		if m.Time, err = time.Parse(time.RFC3339, at.value); err != nil {
 			f.add(HeaderTime, "must be a time like 2026-11-21T08:00:00Z (RFC 3339)")
 		}
 	}
-	if ct := get(HeaderDataContentType); ct != "" && ct != ContentType {
+	if ct := contentType.value; ct != "" && ct != ContentType {
 		switch media, _, _ := mime.ParseMediaType(ct); media {
 		case ContentType, "application/x-msgpack", "application/vnd.msgpack":
 		default:
 			f.add(HeaderDataContentType, "must be %s or left out", ContentType)
 		}
 	}
-	if t := get(HeaderTraceparent); isTraceHeader(t) {
-		m.Traceparent = t
-		if s := get(HeaderTracestate); isTraceHeader(s) {
-			m.Tracestate = s
+	if isTraceHeader(parent.value) {
+		m.Traceparent = parent.value
+		if isTraceHeader(state.value) {
+			m.Tracestate = state.value
 		}
 	}
 	return m
+}
+
+func needAttribute(h nats.Header, name string, a attribute, f *faults) {
+	if !a.given {
+		f.add(name, "is missing%s", otherCase(h, name))
+	}
 }
 
 // otherCase helps with the mistake that everybody used to HTTP makes.

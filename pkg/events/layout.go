@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+
+	"github.com/tramhq/tram/internal/wire"
 )
 
 // A layout says how values of one Go type stand on the wire. It is read once
@@ -11,16 +13,16 @@ import (
 type layout struct {
 	kind   layoutKind
 	typ    reflect.Type
-	fields []fieldLayout  // of an object, in wire order
-	index  map[string]int // into fields, by name
-	elem   *layout        // of a list or dict
+	fields []fieldLayout // of an object, in wire order
+	elem   *layout       // of a list or dict
 }
 
 type fieldLayout struct {
 	*layout
 	name     string
-	at       []int // for reflect.Value.FieldByIndex: embedded structs stand flat on the wire
-	optional bool  // left out when empty
+	raw      []byte // the name on the wire
+	at       []int  // for reflect.Value.FieldByIndex: embedded structs stand flat on the wire
+	optional bool   // left out when empty
 }
 
 // layoutKind is what an item on the wire must be, in the words of errors.
@@ -67,7 +69,7 @@ func layoutOf(t reflect.Type) *layout {
 	case reflect.Map:
 		l.kind, l.elem = layoutDict, layoutOf(t.Elem())
 	case reflect.Struct:
-		l.kind, l.index = layoutObject, make(map[string]int)
+		l.kind = layoutObject
 		l.addFields(t, nil)
 	default:
 		panic(fmt.Sprintf("events: no layout for %s", t))
@@ -84,12 +86,23 @@ func (l *layout) addFields(t reflect.Type, at []int) {
 			l.addFields(f.Type, fieldAt)
 			continue
 		}
-		if _, taken := l.index[name]; taken || name == "" || len(l.fields) == 64 {
+		if _, taken := l.find([]byte(name), 0); taken || name == "" || len(l.fields) == 64 {
 			panic(fmt.Sprintf("events: field %s.%s has no name of its own", t, f.Name))
 		}
-		l.index[name] = len(l.fields)
-		l.fields = append(l.fields, fieldLayout{layoutOf(f.Type), name, fieldAt, opts == "omitempty"})
+		l.fields = append(l.fields, fieldLayout{layoutOf(f.Type), name, wire.Name(name), fieldAt, opts == "omitempty"})
 	}
+}
+
+// find returns the place of the field called name. It looks from a place on, at
+// which the field is that comes next on the wire when a producer goes by our
+// order, and then at the fields before it.
+func (l *layout) find(name []byte, from int) (place int, ok bool) {
+	for n := range l.fields {
+		if i := (from + n) % len(l.fields); l.fields[i].name == string(name) {
+			return i, true
+		}
+	}
+	return 0, false
 }
 
 // empty reports whether v says nothing: an object does when all its fields do.

@@ -1,252 +1,214 @@
 package events
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
-	"io"
-	"math"
 	"reflect"
 	"strings"
-	"sync"
 	"unicode/utf8"
 
-	"github.com/vmihailenco/msgpack/v5"
+	"github.com/vmihailenco/msgpack/v5/msgpcode"
+
+	"github.com/tramhq/tram/internal/wire"
 )
 
-// Bodies are read and written field by field over msgpack's primitives and not
-// by its reflection, which takes a list for a struct by position, takes the
+// Bodies are read and written field by field, item by item, and not by
+// msgpack's reflection, which takes a list for a struct by position, takes the
 // names of embedded structs for keys, wraps large integers around, and names
 // no field when one is wrong.
 
 // maxItems bounds each list and each map of a body.
 const maxItems = 1000
 
+// texts says where the texts of a body that is read are kept.
+type texts bool
+
+const (
+	apart  texts = false // each has memory of its own
+	shared texts = true  // all are parts of one string: one allocation, which lives as long as the last of them
+)
+
 // decodeBody reads the body b into the struct that dst points to. Fields that
 // are wrong are left out and told in the faults; the others are filled in all
 // the same. The error is for bodies that are no map of the right shape at all.
-func decodeBody(b []byte, l *layout, dst any) (faults, error) {
+func decodeBody(b []byte, l *layout, dst any, kept texts) (faults, error) {
 	if err := CheckShape(b, MaxBody); err != nil {
 		return nil, err
 	}
-	r := readers.Get().(*bodyReader)
-	defer readers.Put(r)
-	r.data, r.path, r.faults = b, r.path[:0], nil
-	r.src.Reset(b)
-	r.dec.Reset(&r.src)
-	err := r.object(l, reflect.ValueOf(dst).Elem())
-	r.data = nil
-	r.src.Reset(nil)
-	if err != nil {
-		return nil, bodyFault(ReasonMalformed, "is not readable: %v", err)
+	r := bodyReader{Reader: wire.NewReader(b)}
+	if kept == shared {
+		r.Share()
 	}
+	r.object(l, reflect.ValueOf(dst).Elem())
 	return r.faults, nil
 }
 
-var readers = sync.Pool{New: func() any { return &bodyReader{dec: msgpack.NewDecoder(nil)} }}
-
+// A bodyReader reads what [CheckShape] has passed, and looks at the head of each
+// item before it reads it. So reading cannot fail: whatever is wrong is a fault.
 type bodyReader struct {
-	data   []byte
-	src    bytes.Reader // over data; dec reads from it without a buffer between
-	dec    *msgpack.Decoder
-	path   []step // to the value at hand
+	wire.Reader
+	path   [maxDepth]step // to the value at hand: its first depth ones
+	depth  int
 	faults faults
 }
 
-// A step is one part of a path: a name, or a place in a list.
+func (r *bodyReader) enter(s step) {
+	r.path[r.depth] = s
+	r.depth++
+}
+
+func (r *bodyReader) leave() { r.depth-- }
+
+// A step is one part of the path to the value at hand: a name, or a place in a
+// list.
 type step struct {
 	name  string
 	place int
 	list  bool
 }
 
-// next returns the head of the item that comes next.
-func (r *bodyReader) next() head {
-	h, _ := readHead(r.data[len(r.data)-r.src.Len():]) // CheckShape has seen it
-	return h
-}
-
-// text reads an item of text as a part of the body itself.
-func (r *bodyReader) text() ([]byte, error) {
-	n, err := r.dec.DecodeBytesLen()
-	if err != nil {
-		return nil, err
-	}
-	start := len(r.data) - r.src.Len()
-	_, err = r.src.Seek(int64(n), io.SeekCurrent)
-	return r.data[start : start+n], err
-}
-
-func (r *bodyReader) object(l *layout, v reflect.Value) error {
-	n, err := r.dec.DecodeMapLen()
-	if err != nil {
-		return err
-	}
+func (r *bodyReader) object(l *layout, v reflect.Value) {
 	var seen uint64
-	for range n {
-		key, err := r.text()
-		if err != nil {
-			return err
-		}
-		i, known := l.index[string(key)]
+	next := 0 // fields mostly come in the order in which they are written
+	for range r.MapLen() {
+		i, known := l.find(r.Bytes(), next)
 		if !known {
-			if err := r.dec.Skip(); err != nil {
-				return err
-			}
+			r.Skip()
 			continue
 		}
+		next = i + 1
 		f := &l.fields[i]
-		r.path = append(r.path, step{name: f.name})
+		r.enter(step{name: f.name})
 		if seen&(1<<i) != 0 {
-			err = r.refuse("is given twice")
+			r.refuse("is given twice")
 		} else {
-			err = r.value(f.layout, v.FieldByIndex(f.at))
+			r.value(f.layout, v.FieldByIndex(f.at))
 		}
-		if err != nil {
-			return err
-		}
+		r.leave()
 		seen |= 1 << i
-		r.path = r.path[:len(r.path)-1]
 	}
-	return nil
 }
 
 // value reads one item into v. Nil is as good as absent.
-func (r *bodyReader) value(l *layout, v reflect.Value) error {
-	h := r.next()
-	if h.kind == headNil {
-		return r.dec.DecodeNil()
-	}
+func (r *bodyReader) value(l *layout, v reflect.Value) {
+	h := r.Head()
 	switch {
-	case l.kind == layoutText && h.kind == headText:
-		b, err := r.text()
-		if !utf8.Valid(b) {
-			r.faults.add(r.where(), "is not valid UTF-8")
-			return err
+	case h.Kind == wire.Nil:
+		r.Skip()
+	case l.kind == layoutText && h.Kind == wire.Text:
+		if s, ok := r.text(); ok {
+			if l.typ.Kind() == reflect.Pointer {
+				v.Set(reflect.New(l.typ.Elem()))
+				v = v.Elem()
+			}
+			v.SetString(s)
 		}
-		if l.typ.Kind() == reflect.Pointer {
-			v.Set(reflect.New(l.typ.Elem()))
-			v = v.Elem()
-		}
-		v.SetString(string(b))
-		return err
-	case l.kind == layoutInt && h.kind == headInt:
-		return r.integer(v)
-	case l.kind == layoutBool && h.kind == headBool:
-		b, err := r.dec.DecodeBool()
-		v.SetBool(b)
-		return err
-	case (h.kind == headList || h.kind == headMap) && l.kind != layoutObject && h.n > maxItems:
-		return r.refuse("has %d entries, at most %d are allowed", h.n, maxItems)
-	case l.kind == layoutObject && h.kind == headMap:
-		return r.object(l, v)
-	case l.kind == layoutList && h.kind == headList:
-		return r.list(l, v)
-	case l.kind == layoutDict && h.kind == headMap:
-		return r.dict(l, v)
-	case l.kind == layoutText && (h.kind == headInt || h.kind == headFloat):
-		return r.refuse("must be text, not a number: ids lose digits as numbers")
+	case l.kind == layoutInt && h.Kind == wire.Int:
+		r.integer(v)
+	case l.kind == layoutBool && h.Kind == wire.Bool:
+		v.SetBool(r.Bool())
+	case l.kind == layoutObject && h.Kind == wire.Map:
+		r.object(l, v)
+	case l.kind == layoutList && h.Kind == wire.List && h.N <= maxItems:
+		r.list(l, v)
+	case l.kind == layoutDict && h.Kind == wire.Map && h.N <= maxItems:
+		r.dict(l, v)
+	default:
+		r.refuseKind(l, h)
 	}
-	return r.refuse("must be %s, not %s", l.kind, h.kind)
 }
 
-func (r *bodyReader) integer(v reflect.Value) error {
-	const uint64Code = 0xcf
-	if r.data[len(r.data)-r.src.Len()] == uint64Code {
-		n, err := r.dec.DecodeUint64()
-		if n > math.MaxInt64 {
-			r.faults.add(r.where(), "is too large")
-			return err
-		}
-		v.SetInt(int64(n))
-		return err
+// text reads text, which must be UTF-8.
+func (r *bodyReader) text() (s string, ok bool) {
+	if s = r.Text(); !utf8.ValidString(s) {
+		r.faults.add(r.where(), "is not valid UTF-8")
+		return "", false
 	}
-	n, err := r.dec.DecodeInt64()
-	if v.OverflowInt(n) {
+	return s, true
+}
+
+func (r *bodyReader) integer(v reflect.Value) {
+	unsigned := r.Code() == msgpcode.Uint64
+	n := r.Int()
+	if unsigned && n < 0 || v.OverflowInt(n) {
 		r.faults.add(r.where(), "is too large")
-		return err
+		return
 	}
 	v.SetInt(n)
-	return err
 }
 
-func (r *bodyReader) list(l *layout, v reflect.Value) error {
-	n, err := r.dec.DecodeArrayLen()
-	if err != nil {
-		return err
-	}
+func (r *bodyReader) list(l *layout, v reflect.Value) {
+	n := r.ListLen()
 	v.Set(reflect.MakeSlice(l.typ, n, n))
-	r.path = append(r.path, step{list: true})
 	for i := range n {
-		r.path[len(r.path)-1].place = i
-		if r.next().kind == headNil {
-			err = r.refuse("must be %s, not nil", l.elem.kind)
+		r.enter(step{place: i, list: true})
+		if r.Head().Kind == wire.Nil {
+			r.refuse("must be %s, not nil", l.elem.kind)
 		} else {
-			err = r.value(l.elem, v.Index(i))
+			r.value(l.elem, v.Index(i))
 		}
-		if err != nil {
-			return err
-		}
+		r.leave()
 	}
-	r.path = r.path[:len(r.path)-1]
-	return nil
 }
 
-func (r *bodyReader) dict(l *layout, v reflect.Value) error {
-	n, err := r.dec.DecodeMapLen()
-	if err != nil {
-		return err
-	}
-	texts, _ := v.Addr().Interface().(*map[string]string) // nearly all of them
+func (r *bodyReader) dict(l *layout, v reflect.Value) {
+	n := r.MapLen()
 	v.Set(reflect.MakeMapWithSize(l.typ, n))
-	elem := reflect.New(l.elem.typ).Elem()
+	texts, _ := v.Addr().Interface().(*map[string]string) // nearly all of them
 	for range n {
-		b, err := r.text()
-		if err != nil {
-			return err
-		}
-		if r.next().kind == headNil { // absent, as for a field
-			if err := r.dec.DecodeNil(); err != nil {
-				return err
-			}
+		key, count := r.Text(), v.Len()
+		h := r.Head()
+		if h.Kind == wire.Nil { // absent, as for a field
+			r.Skip()
 			continue
 		}
-		if !utf8.Valid(b) {
-			if err := r.refuse("has a key that is not valid UTF-8"); err != nil {
-				return err
-			}
+		if !utf8.ValidString(key) {
+			r.refuse("has a key that is not valid UTF-8")
 			continue
 		}
-		key, count := string(b), v.Len()
-		r.path = append(r.path, step{name: key})
-		elem.SetZero()
-		if err := r.value(l.elem, elem); err != nil {
-			return err
-		}
-		if texts != nil {
-			(*texts)[key] = elem.String()
-		} else {
+		r.enter(step{name: key})
+		switch {
+		case texts == nil:
+			elem := reflect.New(l.elem.typ).Elem()
+			r.value(l.elem, elem)
 			v.SetMapIndex(reflect.ValueOf(key), elem)
+		case h.Kind == wire.Text:
+			(*texts)[key], _ = r.text()
+		default:
+			(*texts)[key] = ""
+			r.refuseKind(l.elem, h)
 		}
 		if v.Len() == count {
 			r.faults.add(r.where(), "is given twice")
 		}
-		r.path = r.path[:len(r.path)-1]
+		r.leave()
 	}
-	return nil
+}
+
+// refuseKind refuses the item that comes next, which has the head h, since it
+// is not what l asks for.
+func (r *bodyReader) refuseKind(l *layout, h wire.Head) {
+	switch {
+	case (h.Kind == wire.List || h.Kind == wire.Map) && l.kind != layoutObject && h.N > maxItems:
+		r.refuse("has %d entries, at most %d are allowed", h.N, maxItems)
+	case l.kind == layoutText && (h.Kind == wire.Int || h.Kind == wire.Float):
+		r.refuse("must be text, not a number: ids lose digits as numbers")
+	default:
+		r.refuse("must be %s, not %s", l.kind, h.Kind)
+	}
 }
 
 // refuse notes what is wrong with the item that comes next and skips it.
-func (r *bodyReader) refuse(format string, args ...any) error {
+func (r *bodyReader) refuse(format string, args ...any) {
 	r.faults.add(r.where(), format, args...)
-	return r.dec.Skip()
+	r.Skip()
 }
 
 // where writes the path to the value at hand. Keys of maps stand in it only if
 // they are plain names.
 func (r *bodyReader) where() string {
 	var b strings.Builder
-	for _, s := range r.path {
+	for _, s := range r.path[:r.depth] {
 		switch {
 		case s.list:
 			fmt.Fprintf(&b, "[%d]", s.place)

@@ -1,14 +1,13 @@
 package events
 
 import (
-	"bytes"
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
+	"unicode/utf8"
 
-	"github.com/vmihailenco/msgpack/v5"
+	"github.com/tramhq/tram/internal/wire"
 )
 
 // encodeBody writes the struct that src points to. Equal values give equal
@@ -19,69 +18,59 @@ import (
 // UTF-8: what is not becomes U+FFFD. Lists and maps that are too long are an
 // error.
 func encodeBody(l *layout, src any) ([]byte, error) {
-	w := writers.Get().(*bodyWriter)
-	defer writers.Put(w)
-	w.buf.Reset()
-	if err := w.value(l, reflect.ValueOf(src).Elem()); err != nil {
+	b, err := wire.Write(func(w *wire.Writer) { writeValue(w, l, reflect.ValueOf(src).Elem()) })
+	if err != nil {
 		return nil, fmt.Errorf("encode body: %w", err)
 	}
-	return bytes.Clone(w.buf.Bytes()), nil
+	return b, nil
 }
 
-var writers = sync.Pool{New: func() any {
-	w := new(bodyWriter)
-	w.enc = msgpack.NewEncoder(&w.buf)
-	return w
-}}
-
-type bodyWriter struct {
-	buf  bytes.Buffer
-	enc  *msgpack.Encoder
-	keys []string
-}
-
-func (w *bodyWriter) value(l *layout, v reflect.Value) error {
+func writeValue(w *wire.Writer, l *layout, v reflect.Value) {
 	if l.typ.Kind() == reflect.Pointer {
 		if v.IsNil() {
-			return w.enc.EncodeNil()
+			w.Nil()
+			return
 		}
 		v = v.Elem()
 	}
 	switch l.kind {
 	case layoutText:
-		return w.text(v.String())
+		writeText(w, v.String())
 	case layoutInt:
-		return w.enc.EncodeInt(v.Int())
+		w.Int(v.Int())
 	case layoutBool:
-		return w.enc.EncodeBool(v.Bool())
+		w.Bool(v.Bool())
 	case layoutList:
-		if v.Len() > maxItems {
-			return tooMany(v.Len())
-		}
-		if err := w.enc.EncodeArrayLen(v.Len()); err != nil {
-			return err
-		}
-		for i := range v.Len() {
-			if err := w.value(l.elem, v.Index(i)); err != nil {
-				return err
+		if n := v.Len(); fits(w, n) {
+			w.ListLen(n)
+			for i := range n {
+				writeValue(w, l.elem, v.Index(i))
 			}
 		}
-		return nil
 	case layoutDict:
-		return w.dict(l, v)
+		if fits(w, v.Len()) {
+			writeDict(w, l, v)
+		}
+	case layoutObject:
+		writeObject(w, l, v)
 	}
-	return w.object(l, v)
 }
 
-func (w *bodyWriter) text(s string) error {
-	return w.enc.EncodeString(strings.ToValidUTF8(s, "\uFFFD"))
+func writeText(w *wire.Writer, s string) {
+	if !utf8.ValidString(s) { // the quick question: nearly all texts are
+		s = strings.ToValidUTF8(s, "\uFFFD")
+	}
+	w.Text(s)
 }
 
-func tooMany(n int) error {
-	return fmt.Errorf("a list or map has %d entries, at most %d are allowed", n, maxItems)
+func fits(w *wire.Writer, n int) bool {
+	if n > maxItems {
+		w.Fail(fmt.Errorf("a list or map has %d entries, at most %d are allowed", n, maxItems))
+	}
+	return n <= maxItems
 }
 
-func (w *bodyWriter) object(l *layout, v reflect.Value) error {
+func writeObject(w *wire.Writer, l *layout, v reflect.Value) {
 	var skip uint64
 	n := len(l.fields)
 	for i := range l.fields {
@@ -90,53 +79,41 @@ func (w *bodyWriter) object(l *layout, v reflect.Value) error {
 			n--
 		}
 	}
-	if err := w.enc.EncodeMapLen(n); err != nil {
-		return err
-	}
+	w.MapLen(n)
 	for i := range l.fields {
-		if skip&(1<<i) != 0 {
-			continue
-		}
-		f := &l.fields[i]
-		if err := w.enc.EncodeString(f.name); err != nil {
-			return err
-		}
-		if err := w.value(f.layout, v.FieldByIndex(f.at)); err != nil {
-			return err
+		if skip&(1<<i) == 0 {
+			f := &l.fields[i]
+			w.Raw(f.raw)
+			writeValue(w, f.layout, v.FieldByIndex(f.at))
 		}
 	}
-	return nil
 }
 
-func (w *bodyWriter) dict(l *layout, v reflect.Value) error {
-	if v.Len() > maxItems {
-		return tooMany(v.Len())
+// writeDict writes a dict, of which nearly all are from text to text.
+func writeDict(w *wire.Writer, l *layout, v reflect.Value) {
+	texts, ok := v.Interface().(map[string]string)
+	if !ok {
+		writeOtherDict(w, l, v)
+		return
 	}
-	keys := w.keys[:0]
-	w.keys = nil
-	for k := range v.Seq() {
-		keys = append(keys, k.String())
+	keys := make([]string, 0, 16) // more than nearly all have
+	for k := range texts {
+		keys = append(keys, k)
 	}
 	slices.Sort(keys)
-	if err := w.enc.EncodeMapLen(len(keys)); err != nil {
-		return err
-	}
-	texts, _ := v.Interface().(map[string]string)
+	w.MapLen(len(keys))
 	for _, k := range keys {
-		if err := w.text(k); err != nil {
-			return err
-		}
-		var err error
-		if texts != nil {
-			err = w.text(texts[k])
-		} else {
-			err = w.value(l.elem, v.MapIndex(reflect.ValueOf(k)))
-		}
-		if err != nil {
-			return err
-		}
+		writeText(w, k)
+		writeText(w, texts[k])
 	}
-	clear(keys)
-	w.keys = keys
-	return nil
+}
+
+func writeOtherDict(w *wire.Writer, l *layout, v reflect.Value) {
+	keys := v.MapKeys()
+	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+	w.MapLen(len(keys))
+	for _, k := range keys {
+		writeText(w, k.String())
+		writeValue(w, l.elem, v.MapIndex(k))
+	}
 }

@@ -1,0 +1,75 @@
+package ledger
+
+import "github.com/tramhq/tram/internal/wire"
+
+// write writes g as its tags say.
+func (g *IntentGroup) write(w *wire.Writer) {
+	f := fields{w}
+	f.open(3, len(g.Calls) > 0, g.Format != 0)
+	f.text("o", g.Owner)
+	f.uint("e", g.Epoch)
+	f.int("t", g.AtMS)
+	if len(g.Calls) > 0 {
+		w.Text("c")
+		w.ListLen(len(g.Calls))
+		for _, c := range g.Calls {
+			f.open(2, c.Plan, c.Void)
+			f.uint("s", c.Seq)
+			f.int("n", int64(c.Call))
+			f.optionalTrue("p", c.Plan)
+			f.optionalTrue("v", c.Void)
+		}
+	}
+	f.optionalInt("format", int64(g.Format))
+}
+
+// read reads a map as g's tags say. What it does not know it passes by.
+func (g *IntentGroup) read(r *wire.Reader) error {
+	for range r.MapLen() {
+		switch string(r.Bytes()) {
+		case "o":
+			g.Owner = r.Text()
+		case "e":
+			g.Epoch = r.Uint()
+		case "t":
+			g.AtMS = r.Int()
+		case "c":
+			g.Calls = readList(r, (*Intent).read)
+		case "format":
+			g.Format = int(r.Int())
+		default:
+			r.Skip()
+		}
+	}
+	return r.Err()
+}
+
+// readList reads a list, or nil.
+func readList[T any](r *wire.Reader, read func(*T, *wire.Reader)) []T {
+	if r.Head().Kind == wire.Nil {
+		r.Skip()
+		return nil
+	}
+	list := make([]T, r.ListLen())
+	for i := range list {
+		read(&list[i], r)
+	}
+	return list
+}
+
+func (c *Intent) read(r *wire.Reader) {
+	for range r.MapLen() {
+		switch string(r.Bytes()) {
+		case "s":
+			c.Seq = r.Uint()
+		case "n":
+			c.Call = int(r.Int())
+		case "p":
+			c.Plan = r.Bool()
+		case "v":
+			c.Void = r.Bool()
+		default:
+			r.Skip()
+		}
+	}
+}
