@@ -22,6 +22,12 @@ const (
 	settingBot  = "bot_id"
 	secretToken = "token"
 	operation   = "ahachat.send"
+
+	// maxURL bounds a call's URL in bytes, without the token. AhaChat documents
+	// nothing. nginx and Apache take 8 KB unless told otherwise, Cloudflare 32:
+	// what is longer would be refused, or end in a connection that breaks while
+	// it is written, which looks as if it might have been sent.
+	maxURL = 32 << 10
 )
 
 // deadTags are the message tags that the document names. Meta, which AhaChat
@@ -104,6 +110,10 @@ func (provider) Prepare(a *channels.Account, r *events.Request, _ channels.Step)
 		q.add(at.Name, at.Value)
 	}
 	c.URL += "?" + q.String()
+	if len(c.URL) > maxURL { // which only attributes can do
+		return nil, channels.Refuse(r, "attributes", fmt.Sprintf(
+			"make a URL of %d bytes, in which AhaChat takes all of a call, and %d are the most: send fewer or shorter ones", len(c.URL), maxURL))
+	}
 	return c, nil
 }
 

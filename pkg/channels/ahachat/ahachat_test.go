@@ -70,6 +70,10 @@ func suite(t testing.TB) channelstest.Suite {
 		refused("contact", "content.kind", events.Send{Recipient: events.Recipient{Kind: events.ByContactID, Value: "1"}, Content: block}),
 		refused("sender", "sender.id", events.Send{Recipient: toUser, Content: block, Sender: events.Sender{ID: "1"}}),
 		refused("pre-check", "policy.precheck", events.Send{Recipient: toUser, Content: block, Policy: events.Policy{Precheck: "user_status"}}),
+		sent("attributes that make a long URL", events.Send{Recipient: toPhone, Content: block, Attributes: attributes("a", strings.Repeat("ế", 3600))},
+			phonePath, blockName+"&phone=%2B84900000001&a="+strings.Repeat("%E1%BA%BF", 3600)),
+		refused("attributes that make too long a URL", "attributes", events.Send{Recipient: toPhone, Content: block,
+			Attributes: attributes("a", strings.Repeat("ế", 2000), "b", strings.Repeat("ế", 1700))}),
 		refused("attribute twice", "attributes[1].name", events.Send{Recipient: toUser, Content: block, Attributes: attributes("a", "1", "a", "2")}),
 		refused("user that is no id", "recipient.value", events.Send{Recipient: events.Recipient{Kind: events.ByMessengerUserID, Value: ".."}, Content: block}),
 
