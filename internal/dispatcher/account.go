@@ -28,7 +28,7 @@ type Account struct {
 type known struct {
 	*Account
 	provider channels.Provider
-	contract events.Contract
+	terms    *events.Contract // but for its account: others may have it, too
 	limits   ratelimit.Limits
 	quiet    *quietHours   // nil: none
 	spacing  time.Duration // between two calls at the limit
@@ -40,8 +40,8 @@ func newKnown(a *Account, p channels.Provider) (*known, error) {
 	if err != nil {
 		return nil, fmt.Errorf("account %s/%s: %w", a.Provider, a.Name, err)
 	}
-	c.Scheduling = true
-	k := &known{Account: a, provider: p, contract: c, limits: a.Limits}
+	c.Scheduling, c.Account = true, ""
+	k := &known{Account: a, provider: p, terms: &c, limits: a.Limits}
 	if len(k.limits.Windows) == 0 { // cool-downs need a limiter all the same
 		k.limits.Windows = []ratelimit.Window{{Limit: 100_000, Per: time.Second, Burst: 10_000}}
 	}
@@ -55,6 +55,27 @@ func newKnown(a *Account, p channels.Provider) (*known, error) {
 		k.spacing = max(k.spacing, w.Per/time.Duration(w.Limit))
 	}
 	return k, nil
+}
+
+// contract says what the account can be asked for.
+func (k *known) contract() events.Contract {
+	c := *k.terms
+	c.Account = k.Name
+	return c
+}
+
+// share has accounts that can be asked for the same keep it once, among all terms
+// by what they are on the wire.
+func (k *known) share(all map[string]*events.Contract) {
+	b, err := events.EncodeContract(*k.terms)
+	if err != nil { // whoever publishes it tells
+		return
+	}
+	if same := all[string(b)]; same != nil {
+		k.terms = same
+	} else {
+		all[string(b)] = k.terms
+	}
 }
 
 // account is the running state of a known account in its lane: what must hold

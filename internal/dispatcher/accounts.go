@@ -55,6 +55,7 @@ func (d *Dispatcher) Update(ctx context.Context, all []*Account, groups []Group)
 // check returns the accounts by their lanes, or what is wrong with them.
 func (d *Dispatcher) check(all []*Account) (map[laneKey]*known, error) {
 	accounts := make(map[laneKey]*known, len(all))
+	terms := make(map[string]*events.Contract)
 	for _, a := range all {
 		i := slices.IndexFunc(d.cfg.Providers, func(p channels.Provider) bool { return p.Name() == a.Provider })
 		if i < 0 {
@@ -64,6 +65,7 @@ func (d *Dispatcher) check(all []*Account) (map[laneKey]*known, error) {
 		if err != nil {
 			return nil, err
 		}
+		k.share(terms)
 		k.meter = d.cfg.Observer.Meter(a.Provider, a.Name)
 		accounts[laneKey{provider: a.Provider, account: a.Name}] = k
 	}
@@ -76,7 +78,7 @@ func (d *Dispatcher) publishContracts(ctx context.Context) error {
 	for _, k := range *d.accounts.Load() {
 		what := fmt.Sprintf("publish contract of %s/%s", k.Provider, k.Name)
 		if err := broker.Insist(ctx, startPatience, what, func(try context.Context) error {
-			return events.PutContract(try, d.cfg.JS, k.contract)
+			return events.PutContract(try, d.cfg.JS, k.contract())
 		}); err != nil {
 			if ctx.Err() != nil {
 				return nil

@@ -148,7 +148,7 @@ func (l *lane) refusal(c *cancel) (events.State, events.Why) {
 	case acct == nil:
 		why.Reason, why.Detail = l.p.d.whyUnknown(events.KindCancel, l.key)
 	default:
-		err := acct.state().contract.Check(c.req)
+		err := acct.state().contract().Check(c.req)
 		if err == nil {
 			return "", why
 		}

@@ -182,7 +182,7 @@ func (x *execution) check() bool {
 		x.refuse(x.p.d.whyUnknown(x.e.req.Kind, x.l.key))
 		return false
 	}
-	if err := x.known.contract.Check(x.e.req); err != nil {
+	if err := x.known.contract().Check(x.e.req); err != nil {
 		x.refuse(events.ReasonOf(err), err.Error())
 		return false
 	}

@@ -129,7 +129,7 @@ func (s *schedules) plan(e *scheduled) {
 	e.n = broker.Partition(e.key.provider, e.key.account, s.d.cfg.Partitions)
 	zone := ""
 	if k := s.d.known(e.key); k != nil {
-		zone = k.contract.Zone
+		zone = k.terms.Zone
 	}
 	times, err := e.Schedule.Times(zone)
 	if err != nil {

@@ -90,9 +90,9 @@ func (s *schedules) request(e *scheduled, at time.Time) (*events.Request, *nats.
 		_, detail := s.d.whyUnknown(events.KindReport, e.key)
 		return nil, nil, errors.New(detail)
 	}
-	r, err := e.Schedule.Request(e.Name, at, k.contract.Zone)
+	r, err := e.Schedule.Request(e.Name, at, k.terms.Zone)
 	if err == nil {
-		err = k.contract.Check(r)
+		err = k.contract().Check(r)
 	}
 	if err != nil {
 		return nil, nil, err
