@@ -13,13 +13,16 @@ type keyed struct {
 
 // enter reports whether e may be worked. If not it waits for its turn.
 // Entries enter in the order of their sequences.
-func (k keys) enter(e *entry) bool {
+func (k *keys) enter(e *entry) bool {
 	if e.key == "" {
 		return true
 	}
-	s := k[e.key]
+	if *k == nil {
+		*k = make(keys)
+	}
+	s := (*k)[e.key]
 	if s == nil {
-		k[e.key] = &keyed{working: e}
+		(*k)[e.key] = &keyed{working: e}
 		return true
 	}
 	s.following = append(s.following, e)

@@ -40,10 +40,10 @@ type lane struct {
 	open    map[uint64]*entry // everything begun and not ended, by sequence
 	begun   [3]int            // how many of these, by class
 	quiet   *quietHours       // of the account, as the lane has heeded them
-	fresh   [3]bool           // by class: a new request goes before those in ready, this time
 	keys    keys              // who works and who waits for each order key
+	fresh   [3]bool           // by class: a new request goes before those in ready, this time
+	asking  bool              // for more places
 	places  []place           // in the account's group, not used yet
-	asking  bool              // for more of them
 	useful  float64           // how many of them at once are likely to be used
 	refused int               // how often in a row there were none
 	picked  int               // on the way to the limiter
@@ -56,9 +56,9 @@ type lane struct {
 	inLine  atomic.Bool       // of the crew
 	dormant atomic.Bool       // see partition.awake
 
-	voids      voids
+	cancelling bool      // goes on
 	cancels    []*cancel // to be worked
-	cancelling bool
+	voids      voids
 	scanAfter  time.Time // no backlog is searched before
 
 	standing *standing     // as the last checkpoint had it; nil is works, and nothing to tell
@@ -81,7 +81,7 @@ const (
 
 // newLane returns an idle lane whose requests up to seq have all ended.
 func newLane(p *partition, key laneKey, acct *account, seq uint64) *lane {
-	l := &lane{p: p, key: key, results: broker.ResultSubject(p.n, key.provider, key.account), acct: acct, open: make(map[uint64]*entry), keys: make(keys)}
+	l := &lane{p: p, key: key, results: broker.ResultSubject(p.n, key.provider, key.account), acct: acct}
 	for i := range l.queues {
 		l.queues[i] = queue{taken: seq, head: seq, skipped: seq, space: &p.space}
 	}
@@ -264,8 +264,7 @@ func (l *lane) settle(e *entry, d decision, now time.Time) {
 		e.retryAt = now.Add(d.retryIn)
 		l.waiting.add(e)
 	default:
-		delete(l.open, e.msg.Seq)
-		l.begun[e.class]--
+		l.closeLocked(e)
 		if next := l.keys.leave(e); next != nil {
 			l.waiting.add(next)
 		}

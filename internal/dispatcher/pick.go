@@ -137,8 +137,20 @@ func (l *lane) pickLocked(class int, now time.Time) *entry {
 
 // openLocked notes that e was begun.
 func (l *lane) openLocked(e *entry) {
+	if l.open == nil {
+		l.open = make(map[uint64]*entry)
+	}
 	l.open[e.msg.Seq] = e
 	l.begun[e.class]++
+}
+
+// closeLocked notes that e has ended.
+func (l *lane) closeLocked(e *entry) {
+	delete(l.open, e.msg.Seq)
+	if len(l.open) == 0 {
+		l.open = nil // as in queue.take
+	}
+	l.begun[e.class]--
 }
 
 func (l *lane) pickUpLocked(e *entry) {

@@ -20,12 +20,12 @@ type queue struct {
 	missed  uint64 // the newest one that nobody will offer any more; at most skipped
 	others  uint64 // the newest report or command that is known of
 
-	chunk   int       // how many requests the lane wanted to read from the stream last
+	chunk   int32     // how many requests the lane wanted to read from the stream last
 	deep    bool      // it had as many
-	readAt  time.Time // when that was
 	reading bool      // that goes on
+	lag     int32     // how often in a row the stream did not have what the feed has seen
+	readAt  time.Time // when it was read last
 	hungry  time.Time // nothing is in items, and a sweep is awaited until then; zero: it is not so
-	lag     int       // how often in a row the stream did not have what the feed has seen
 	space   *space    // that it shares with the other queues of the partition
 }
 
@@ -57,9 +57,9 @@ func (q *queue) nextChunk(now time.Time) int {
 	}
 	q.readAt = now
 	if !q.space.left() {
-		return min(q.chunk, fewItems)
+		return min(int(q.chunk), fewItems)
 	}
-	return q.chunk
+	return int(q.chunk)
 }
 
 // behind reports whether requests wait in the stream that are not in items.
