@@ -90,7 +90,7 @@ type account struct {
 	mu        sync.Mutex
 	known     *known
 	calls     *concurrency
-	held      control     // what an operator told last
+	held      *control    // what an operator told last
 	refused   *events.Why // the credential was, because; nil: it was not
 	trial     bool        // the refused credential is tried again, with one call at a time
 	fresh     time.Time   // calls begun before say nothing about the credential any more
@@ -98,7 +98,7 @@ type account struct {
 	usage     float64 // percent, as the provider told it last
 }
 
-func newAccount(k *known, held control, base *slog.Logger) *account {
+func newAccount(k *known, held *control, base *slog.Logger) *account {
 	log := loggerOf(k, base)
 	return &account{log: log, limiter: ratelimit.New(k.limits), breaker: newBreaker(k.Breaker, log), known: k, calls: newConcurrency(k.Concurrency), held: held}
 }

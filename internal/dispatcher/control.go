@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -19,26 +20,29 @@ type control struct {
 	at       time.Time // by the broker's clock
 }
 
+// untold is the control of all accounts of which no operator has told anything.
+var untold = new(control)
+
 // controls are those of all accounts, as far as this dispatcher has heard.
 type controls struct {
 	mu  sync.Mutex
-	all map[laneKey]control
+	all map[laneKey]*control
 
 	reading sync.Mutex // one after the other
 	read    uint64     // how far
 }
 
-func (c *controls) of(key laneKey) control {
+func (c *controls) of(key laneKey) *control {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.all[key]
+	return cmp.Or(c.all[key], untold)
 }
 
 // put keeps what is newer than what is known.
-func (c *controls) put(key laneKey, told control) {
+func (c *controls) put(key laneKey, told *control) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if told.revision > c.all[key].revision {
+	if told.revision > cmp.Or(c.all[key], untold).revision {
 		c.all[key] = told
 	}
 }
@@ -96,9 +100,9 @@ func (d *Dispatcher) watchControls(ctx context.Context) {
 }
 
 // decodeControl reads a key of the bucket. One that was deleted says nothing.
-func decodeControl(m *broker.Stored) (laneKey, control, error) {
+func decodeControl(m *broker.Stored) (laneKey, *control, error) {
 	provider, account, _ := strings.Cut(strings.TrimPrefix(m.Subject, broker.ControlPrefix), ".")
-	key, told := laneKey{provider: provider, account: account}, control{revision: m.Seq, at: m.Time}
+	key, told := laneKey{provider: provider, account: account}, &control{revision: m.Seq, at: m.Time}
 	if len(m.Data) == 0 {
 		return key, told, nil
 	}
@@ -122,7 +126,7 @@ func (d *Dispatcher) showPaused(p *partition) {
 
 // heed does what an operator has told about an account. One that is paused gets
 // a lane if it has none, as showPaused does.
-func (p *partition) heed(key laneKey, told control) {
+func (p *partition) heed(key laneKey, told *control) {
 	p.mu.Lock()
 	l := p.lanes[key]
 	p.mu.Unlock()
@@ -135,7 +139,7 @@ func (p *partition) heed(key laneKey, told control) {
 }
 
 // heed does what an operator has told about the lane's account.
-func (l *lane) heed(told control) {
+func (l *lane) heed(told *control) {
 	if acct := l.account(); acct != nil {
 		acct.control(told)
 		l.stir()
@@ -144,7 +148,7 @@ func (l *lane) heed(told control) {
 
 // control takes over what an operator has told, unless it is known. To resume
 // also closes the breaker, and lets a refused credential be tried again.
-func (a *account) control(told control) {
+func (a *account) control(told *control) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if told.revision <= a.held.revision {

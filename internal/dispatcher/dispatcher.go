@@ -109,7 +109,7 @@ func New(cfg Config) (*Dispatcher, error) {
 	d := &Dispatcher{
 		cfg: cfg, log: cfg.Log, client: cfg.Client.WithTimeout(cfg.CallTimeout), reader: broker.NewReader(cfg.JS),
 		jumpLag: 200, maxHeld: maxHeld, opened: make(map[int]*partition), ended: make(map[int]chan struct{}),
-		controls: controls{all: make(map[laneKey]control)}, began: time.Now(), gone: make(map[laneKey]bool),
+		controls: controls{all: make(map[laneKey]*control)}, began: time.Now(), gone: make(map[laneKey]bool),
 	}
 	accounts, err := d.check(cfg.Accounts)
 	if err != nil {

@@ -23,7 +23,7 @@ func BenchmarkLane(b *testing.B) {
 	}
 	l := bareLane()
 	l.p.take = b.Context()
-	l.acct = newAccount(k, control{}, slog.New(slog.DiscardHandler))
+	l.acct = newAccount(k, untold, slog.New(slog.DiscardHandler))
 	seq, now := uint64(0), time.Now()
 	b.ReportAllocs()
 	for b.Loop() {

@@ -199,7 +199,7 @@ func TestLanesThatHaveNothingToDoAreLeftAlone(t *testing.T) {
 		if p == nil {
 			return "the partition has no owner"
 		}
-		p.heed(laneKey{provider: "fake", account: "shop"}, control{Control: ledger.Control{Paused: true}, revision: 1})
+		p.heed(laneKey{provider: "fake", account: "shop"}, &control{Control: ledger.Control{Paused: true}, revision: 1})
 		if n := awake(); n != 1 {
 			return fmt.Sprintf("%d lanes awake after an operator has paused one, want 1", n)
 		}

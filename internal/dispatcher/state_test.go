@@ -166,7 +166,7 @@ func BenchmarkLanes(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		p.lanes[key] = newLane(p, key, newAccount(k, control{}, slog.New(slog.DiscardHandler)), 0)
+		p.lanes[key] = newLane(p, key, newAccount(k, untold, slog.New(slog.DiscardHandler)), 0)
 	}
 	b.Run("lanes", func(b *testing.B) {
 		for b.Loop() {
