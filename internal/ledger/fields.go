@@ -2,49 +2,53 @@ package ledger
 
 import "github.com/tramhq/tram/internal/wire"
 
-// fields writes maps, as tags say that have "omitempty" or not.
-type fields struct{ *wire.Writer }
-
-// open begins a map of so many fields, and of those that are there.
-func (w fields) open(n int, optional ...bool) {
-	for _, there := range optional {
-		if there {
-			n++
-		}
-	}
-	w.MapLen(n)
+// fields writes a map as the tags of a struct say, those with "omitempty" by the
+// optional methods.
+type fields struct {
+	*wire.Writer
+	at, n int // where the map begins, and how many fields it has so far
 }
 
-func (w fields) text(name, v string) {
-	w.Text(name)
-	w.Text(v)
+func begin(w *wire.Writer) fields { return fields{Writer: w, at: w.BeginMap()} }
+
+func (f *fields) end() { f.EndMap(f.at, f.n) }
+
+// name begins a field, of which the value is written next.
+func (f *fields) name(name string) {
+	f.n++
+	f.Text(name)
 }
 
-func (w fields) int(name string, v int64) {
-	w.Text(name)
-	w.Int(v)
+func (f *fields) text(name, v string) {
+	f.name(name)
+	f.Text(v)
 }
 
-func (w fields) uint(name string, v uint64) {
-	w.Text(name)
-	w.Uint(v)
+func (f *fields) int(name string, v int64) {
+	f.name(name)
+	f.Int(v)
 }
 
-func (w fields) optionalInt(name string, v int64) {
+func (f *fields) uint(name string, v uint64) {
+	f.name(name)
+	f.Uint(v)
+}
+
+func (f *fields) optionalInt(name string, v int64) {
 	if v != 0 {
-		w.int(name, v)
+		f.int(name, v)
 	}
 }
 
-func (w fields) optionalText(name, v string) {
+func (f *fields) optionalText(name, v string) {
 	if v != "" {
-		w.text(name, v)
+		f.text(name, v)
 	}
 }
 
-func (w fields) optionalTrue(name string, v bool) {
+func (f *fields) optionalTrue(name string, v bool) {
 	if v {
-		w.Text(name)
-		w.Bool(true)
+		f.name(name)
+		f.Bool(true)
 	}
 }

@@ -4,23 +4,28 @@ import "github.com/tramhq/tram/internal/wire"
 
 // write writes g as its tags say.
 func (g *IntentGroup) write(w *wire.Writer) {
-	f := fields{w}
-	f.open(3, len(g.Calls) > 0, g.Format != 0)
+	f := begin(w)
 	f.text("o", g.Owner)
 	f.uint("e", g.Epoch)
 	f.int("t", g.AtMS)
 	if len(g.Calls) > 0 {
-		w.Text("c")
+		f.name("c")
 		w.ListLen(len(g.Calls))
 		for _, c := range g.Calls {
-			f.open(2, c.Plan, c.Void)
-			f.uint("s", c.Seq)
-			f.int("n", int64(c.Call))
-			f.optionalTrue("p", c.Plan)
-			f.optionalTrue("v", c.Void)
+			c.write(w)
 		}
 	}
 	f.optionalInt("format", int64(g.Format))
+	f.end()
+}
+
+func (c *Intent) write(w *wire.Writer) {
+	f := begin(w)
+	f.uint("s", c.Seq)
+	f.int("n", int64(c.Call))
+	f.optionalTrue("p", c.Plan)
+	f.optionalTrue("v", c.Void)
+	f.end()
 }
 
 // read reads a map as g's tags say. What it does not know it passes by.

@@ -11,57 +11,55 @@ import (
 )
 
 // write writes r as its tags say.
-func (r *Result) write(to *wire.Writer) {
-	w := fields{to}
-	w.open(7, r.Cursor != "", r.Answer != nil, r.State != "", r.Evidence != "", r.MessageID != "", len(r.Warnings) > 0,
-		r.RetryAtMS != 0, r.Planned, r.SilenceMS != 0, r.Next != "", r.Stats != 0, r.Records != 0, r.Parse, r.Dead != "",
-		r.Prev != 0, r.Stack != "", r.Trace != "", r.Resolved, r.Format != 0)
-	w.uint("seq", r.Seq)
-	w.int("call", int64(r.Call))
-	w.int("attempt", int64(r.Attempt))
-	w.int("step", int64(r.Step))
-	w.optionalText("cursor", r.Cursor)
-	w.Text("request")
-	r.Request.write(to)
+func (r *Result) write(w *wire.Writer) {
+	f := begin(w)
+	f.uint("seq", r.Seq)
+	f.int("call", int64(r.Call))
+	f.int("attempt", int64(r.Attempt))
+	f.int("step", int64(r.Step))
+	f.optionalText("cursor", r.Cursor)
+	f.name("request")
+	r.Request.write(w)
 	if r.Answer != nil {
-		w.Text("answer")
-		w.answer(r.Answer)
+		f.name("answer")
+		writeAnswer(w, r.Answer)
 	}
-	w.optionalText("state", string(r.State))
-	w.Text("why")
-	w.why(&r.Why)
-	w.optionalText("evidence", string(r.Evidence))
-	w.int("at", r.AtMS)
-	w.optionalText("message_id", r.MessageID)
+	f.optionalText("state", string(r.State))
+	f.name("why")
+	writeWhy(w, &r.Why)
+	f.optionalText("evidence", string(r.Evidence))
+	f.int("at", r.AtMS)
+	f.optionalText("message_id", r.MessageID)
 	if len(r.Warnings) > 0 {
-		w.Text("warnings")
+		f.name("warnings")
 		w.ListLen(len(r.Warnings))
 		for _, text := range r.Warnings {
 			w.Text(text)
 		}
 	}
-	w.optionalInt("retry_at", r.RetryAtMS)
-	w.optionalTrue("planned", r.Planned)
-	w.optionalInt("silence", r.SilenceMS)
-	w.optionalText("next", r.Next)
-	w.optionalInt("stats", int64(r.Stats))
-	w.optionalInt("records", int64(r.Records))
-	w.optionalTrue("parse", r.Parse)
-	w.optionalText("dead", string(r.Dead))
+	f.optionalInt("retry_at", r.RetryAtMS)
+	f.optionalTrue("planned", r.Planned)
+	f.optionalInt("silence", r.SilenceMS)
+	f.optionalText("next", r.Next)
+	f.optionalInt("stats", int64(r.Stats))
+	f.optionalInt("records", int64(r.Records))
+	f.optionalTrue("parse", r.Parse)
+	f.optionalText("dead", string(r.Dead))
 	if r.Prev != 0 {
-		w.uint("prev", r.Prev)
+		f.uint("prev", r.Prev)
 	}
-	w.optionalText("stack", r.Stack)
-	w.optionalText("trace", r.Trace)
-	w.optionalTrue("resolved", r.Resolved)
-	w.optionalInt("format", int64(r.Format))
+	f.optionalText("stack", r.Stack)
+	f.optionalText("trace", r.Trace)
+	f.optionalTrue("resolved", r.Resolved)
+	f.optionalInt("format", int64(r.Format))
+	f.end()
 }
 
-func (w fields) answer(a *channels.Answer) {
-	w.open(2, a.Status != 0, len(a.Header) > 0, len(a.Body) > 0, a.Failure != "", a.Detail != "", a.Written)
-	w.optionalInt("status", int64(a.Status))
+func writeAnswer(w *wire.Writer, a *channels.Answer) {
+	f := begin(w)
+	f.optionalInt("status", int64(a.Status))
 	if len(a.Header) > 0 {
-		w.Text("header")
+		f.name("header")
 		names := sortedNames(a.Header, make([]string, 0, 16))
 		w.MapLen(len(names))
 		for _, name := range names {
@@ -70,24 +68,26 @@ func (w fields) answer(a *channels.Answer) {
 		}
 	}
 	if len(a.Body) > 0 {
-		w.Text("body")
+		f.name("body")
 		w.Bytes(a.Body)
 	}
-	w.optionalText("failure", string(a.Failure))
-	w.optionalText("detail", a.Detail)
-	w.optionalTrue("written", a.Written)
-	w.int("started_ms", a.StartedMS)
-	w.int("took_us", a.TookUS)
+	f.optionalText("failure", string(a.Failure))
+	f.optionalText("detail", a.Detail)
+	f.optionalTrue("written", a.Written)
+	f.int("started_ms", a.StartedMS)
+	f.int("took_us", a.TookUS)
+	f.end()
 }
 
-func (w fields) why(y *events.Why) {
-	w.open(0, y.Class != "", y.Reason != "", y.Detail != "", y.HTTPStatus != 0, y.ProviderCode != "", y.ProviderText != "")
-	w.optionalText("class", y.Class)
-	w.optionalText("reason", y.Reason)
-	w.optionalText("detail", y.Detail)
-	w.optionalInt("http_status", int64(y.HTTPStatus))
-	w.optionalText("provider_code", y.ProviderCode)
-	w.optionalText("provider_text", y.ProviderText)
+func writeWhy(w *wire.Writer, y *events.Why) {
+	f := begin(w)
+	f.optionalText("class", y.Class)
+	f.optionalText("reason", y.Reason)
+	f.optionalText("detail", y.Detail)
+	f.optionalInt("http_status", int64(y.HTTPStatus))
+	f.optionalText("provider_code", y.ProviderCode)
+	f.optionalText("provider_text", y.ProviderText)
+	f.end()
 }
 
 // EncodeMsgpack writes o for the codec.
@@ -101,18 +101,18 @@ func (o *Original) EncodeMsgpack(enc *msgpack.Encoder) error {
 
 // write writes o with its header sorted, which the codec does only for maps of
 // single strings.
-func (o *Original) write(to *wire.Writer) {
-	w := fields{to}
-	w.open(4)
-	w.text("subject", o.Subject)
-	w.Text("header")
-	w.header(o.Header)
-	w.Text("data")
+func (o *Original) write(w *wire.Writer) {
+	f := begin(w)
+	f.text("subject", o.Subject)
+	f.name("header")
+	writeHeader(w, o.Header)
+	f.name("data")
 	w.Bytes(o.Data)
-	w.int("time", o.TimeMS)
+	f.int("time", o.TimeMS)
+	f.end()
 }
 
-func (w fields) header(h map[string][]string) {
+func writeHeader(w *wire.Writer, h map[string][]string) {
 	if len(h) == 0 {
 		w.Nil()
 		return
@@ -120,9 +120,10 @@ func (w fields) header(h map[string][]string) {
 	names := sortedNames(h, make([]string, 0, 16))
 	w.MapLen(len(names))
 	for _, name := range names {
+		values := h[name]
 		w.Text(name)
-		w.ListLen(len(h[name]))
-		for _, v := range h[name] {
+		w.ListLen(len(values))
+		for _, v := range values {
 			w.Text(v)
 		}
 	}

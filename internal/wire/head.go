@@ -36,15 +36,15 @@ const Unused = 0xc1
 // ReadHead reads the head at the start of b, which is not empty. Its kind is none
 // if b begins with [Unused] or ends within the head.
 func ReadHead(b []byte) Head {
-	if h := heads[b[0]]; h.Size <= 1 {
-		return h
+	h := heads[b[0]]
+	if h.Size > 1 {
+		h = h.long(b)
 	}
-	return longHead(b)
+	return h
 }
 
-// longHead reads a head with bytes of length.
-func longHead(b []byte) Head {
-	h := heads[b[0]]
+// long reads the bytes of length that follow the code.
+func (h Head) long(b []byte) Head {
 	if len(b) < int(h.Size) {
 		return Head{}
 	}

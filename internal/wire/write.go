@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/vmihailenco/msgpack/v5"
+	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
 
 // A Writer writes one item after the other with the codec, integers in their
@@ -51,11 +52,37 @@ func (w *Writer) Fail(err error) {
 // MapLen begins a map of n pairs, which are written next.
 func (w *Writer) MapLen(n int) { w.Fail(w.enc.EncodeMapLen(n)) }
 
+// BeginMap begins a map whose pairs are written next and counted meanwhile. It
+// returns the place at which the map begins, for [Writer.EndMap].
+func (w *Writer) BeginMap() (at int) {
+	w.buf.WriteByte(msgpcode.FixedMapLow)
+	return w.buf.Len() - 1
+}
+
+// EndMap ends the map that began at a place, after n pairs.
+func (w *Writer) EndMap(at, n int) {
+	if n < 16 { // for which the head has room
+		w.buf.Bytes()[at] |= byte(n)
+		return
+	}
+	pairs := bytes.Clone(w.buf.Bytes()[at+1:])
+	w.buf.Truncate(at)
+	w.MapLen(n)
+	w.buf.Write(pairs)
+}
+
 // ListLen begins a list of n items, which are written next.
 func (w *Writer) ListLen(n int) { w.Fail(w.enc.EncodeArrayLen(n)) }
 
 // Text writes s.
-func (w *Writer) Text(s string) { w.Fail(w.enc.EncodeString(s)) }
+func (w *Writer) Text(s string) {
+	if len(s) < 32 { // nearly all: a byte and s, which the codec would write in twice the time
+		w.buf.WriteByte(msgpcode.FixedStrLow | byte(len(s)))
+		w.buf.WriteString(s)
+		return
+	}
+	w.Fail(w.enc.EncodeString(s))
+}
 
 // Bytes writes b as binary, or nil.
 func (w *Writer) Bytes(b []byte) { w.Fail(w.enc.EncodeBytes(b)) }
@@ -69,14 +96,5 @@ func (w *Writer) Uint(n uint64) { w.Fail(w.enc.EncodeUint(n)) }
 // Bool writes b.
 func (w *Writer) Bool(b bool) { w.Fail(w.enc.EncodeBool(b)) }
 
-// Raw writes an item that has been written before.
-func (w *Writer) Raw(item []byte) { w.buf.Write(item) }
-
 // Nil writes nil.
 func (w *Writer) Nil() { w.Fail(w.enc.EncodeNil()) }
-
-// Name returns text as it is written, for [Writer.Raw].
-func Name(text string) []byte {
-	b, _ := Write(func(w *Writer) { w.Text(text) })
-	return b
-}

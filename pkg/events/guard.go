@@ -22,67 +22,69 @@ func CheckShape(b []byte, limit int) error {
 	if len(b) > limit {
 		return bodyFault(ReasonOversize, "has %d bytes, at most %d are allowed", len(b), limit)
 	}
-	var (
-		open  [maxDepth]struct{ left, isMap uint32 } // items still to come, keys counted too
-		depth int
-		owed  uint64 = 1 // items still to come at all depths
-		i     int        // start of the next item
-	)
 	if len(b) == 0 {
 		return bodyFault(ReasonMalformed, "is empty: must be a map")
 	}
+	type level struct {
+		left  uint32 // items still to come, keys counted too
+		isMap bool
+	}
+	var (
+		around [maxDepth]level // what the map or list at hand is in
+		depth  int
+		in            = level{left: 1} // the map or list at hand; the body itself is in one of its own
+		owed   uint64 = 1              // items still to come at all depths
+		i      int                     // start of the next item
+	)
 	for {
 		if i >= len(b) {
 			return bodyFault(ReasonMalformed, "ends in the middle")
 		}
 		h := wire.ReadHead(b[i:])
-		if h.Size == 0 && b[i] == wire.Unused {
+		switch {
+		case h.Size == 0 && b[i] == wire.Unused:
 			return bodyFault(ReasonMalformed, "is not msgpack at byte %d", i)
-		}
-		if h.Size == 0 {
+		case h.Size == 0:
 			return bodyFault(ReasonMalformed, "ends in the middle")
-		}
-		if depth == 0 && h.Kind != wire.Map {
+		case depth == 0 && h.Kind != wire.Map:
 			return bodyFault(ReasonMalformed, "must be a map, not %s", notMap(h.Kind, b))
+		case in.isMap && in.left%2 == 0 && h.Kind != wire.Text:
+			return bodyFault(ReasonMalformed, "has a map key that is %s at byte %d: keys must be text", h.Kind, i)
 		}
-		if depth > 0 {
-			in := &open[depth-1]
-			if in.isMap == 1 && in.left%2 == 0 && h.Kind != wire.Text {
-				return bodyFault(ReasonMalformed, "has a map key that is %s at byte %d: keys must be text", h.Kind, i)
-			}
-			in.left--
-		}
+		in.left--
 		owed--
 		i += int(h.Size)
 		rest := uint64(len(b) - i)
 		switch h.Kind {
 		case wire.List, wire.Map:
-			items, isMap := uint64(h.N), uint32(0)
+			items := uint64(h.N)
 			if h.Kind == wire.Map {
-				items, isMap = 2*items, 1
+				items *= 2
 			}
 			if owed += items; owed > rest {
 				return bodyFault(ReasonMalformed, "claims more items than it has bytes")
 			}
-			if items > 0 {
-				if depth == maxDepth {
-					return bodyFault(ReasonMalformed, "is nested more than %d levels deep", maxDepth)
-				}
-				open[depth].left, open[depth].isMap = uint32(items), isMap
-				depth++
-			} else if depth == 0 {
-				return trailing(rest)
+			if items == 0 {
+				break
 			}
+			if depth == maxDepth {
+				return bodyFault(ReasonMalformed, "is nested more than %d levels deep", maxDepth)
+			}
+			around[depth] = in
+			in = level{uint32(items), h.Kind == wire.Map}
+			depth++
 		default:
 			if uint64(h.N) > rest {
 				return bodyFault(ReasonMalformed, "claims %d bytes where %d are left", h.N, rest)
 			}
 			i += int(h.N)
 		}
-		for open[depth-1].left == 0 {
-			if depth--; depth == 0 {
+		for in.left == 0 {
+			if depth == 0 {
 				return trailing(uint64(len(b) - i))
 			}
+			depth--
+			in = around[depth]
 		}
 	}
 }

@@ -4,25 +4,23 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-
-	"github.com/tramhq/tram/internal/wire"
 )
 
 // A layout says how values of one Go type stand on the wire. It is read once
 // from the msgpack tags of the contract's types.
 type layout struct {
-	kind   layoutKind
-	typ    reflect.Type
-	fields []fieldLayout // of an object, in wire order
-	elem   *layout       // of a list or dict
+	kind    layoutKind
+	typ     reflect.Type
+	pointer bool          // typ is one, of which nil stands as nil
+	fields  []fieldLayout // of an object, in wire order
+	elem    *layout       // of a list or dict
 }
 
 type fieldLayout struct {
 	*layout
 	name     string
-	raw      []byte // the name on the wire
-	at       []int  // for reflect.Value.FieldByIndex: embedded structs stand flat on the wire
-	optional bool   // left out when empty
+	at       []int // for reflect.Value.FieldByIndex: embedded structs stand flat on the wire
+	optional bool  // left out when empty
 }
 
 // layoutKind is what an item on the wire must be, in the words of errors.
@@ -57,9 +55,9 @@ func layoutOf(t reflect.Type) *layout {
 	switch t.Kind() {
 	case reflect.String:
 		l.kind = layoutText
-	case reflect.Pointer: // nil stands as nil
+	case reflect.Pointer:
 		l = layoutOf(t.Elem())
-		l.typ = t
+		l.typ, l.pointer = t, true
 	case reflect.Int, reflect.Int64:
 		l.kind = layoutInt
 	case reflect.Bool:
@@ -89,7 +87,7 @@ func (l *layout) addFields(t reflect.Type, at []int) {
 		if _, taken := l.find([]byte(name), 0); taken || name == "" || len(l.fields) == 64 {
 			panic(fmt.Sprintf("events: field %s.%s has no name of its own", t, f.Name))
 		}
-		l.fields = append(l.fields, fieldLayout{layoutOf(f.Type), name, wire.Name(name), fieldAt, opts == "omitempty"})
+		l.fields = append(l.fields, fieldLayout{layoutOf(f.Type), name, fieldAt, opts == "omitempty"})
 	}
 }
 
@@ -108,7 +106,7 @@ func (l *layout) find(name []byte, from int) (place int, ok bool) {
 // empty reports whether v says nothing: an object does when all its fields do.
 func (l *layout) empty(v reflect.Value) bool {
 	switch {
-	case l.typ.Kind() == reflect.Pointer:
+	case l.pointer:
 		return v.IsNil()
 	case l.kind == layoutList || l.kind == layoutDict:
 		return v.Len() == 0

@@ -97,7 +97,7 @@ func (r *bodyReader) value(l *layout, v reflect.Value) {
 		r.Skip()
 	case l.kind == layoutText && h.Kind == wire.Text:
 		if s, ok := r.text(); ok {
-			if l.typ.Kind() == reflect.Pointer {
+			if l.pointer {
 				v.Set(reflect.New(l.typ.Elem()))
 				v = v.Elem()
 			}
@@ -153,8 +153,12 @@ func (r *bodyReader) list(l *layout, v reflect.Value) {
 
 func (r *bodyReader) dict(l *layout, v reflect.Value) {
 	n := r.MapLen()
-	v.Set(reflect.MakeMapWithSize(l.typ, n))
 	texts, _ := v.Addr().Interface().(*map[string]string) // nearly all of them
+	if texts != nil {
+		*texts = make(map[string]string, n)
+	} else {
+		v.Set(reflect.MakeMapWithSize(l.typ, n))
+	}
 	for range n {
 		key, count := r.Text(), v.Len()
 		h := r.Head()

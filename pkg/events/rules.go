@@ -46,12 +46,24 @@ func (f *faults) text(field, v string) {
 
 func idProblem(v string) string {
 	switch {
+	case len(v) <= maxShortText && graphic(v): // nearly all
+		return ""
 	case strings.ContainsFunc(v, unicode.IsControl):
 		return "has a control character"
 	case strings.TrimSpace(v) != v:
 		return "begins or ends with white space"
 	}
 	return textProblem(v, maxShortText)
+}
+
+// graphic reports whether v is of ASCII characters that are seen.
+func graphic(v string) bool {
+	for i := range len(v) {
+		if v[i] <= ' ' || v[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 func textProblem(v string, limit int) string {

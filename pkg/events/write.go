@@ -26,7 +26,7 @@ func encodeBody(l *layout, src any) ([]byte, error) {
 }
 
 func writeValue(w *wire.Writer, l *layout, v reflect.Value) {
-	if l.typ.Kind() == reflect.Pointer {
+	if l.pointer {
 		if v.IsNil() {
 			w.Nil()
 			return
@@ -71,22 +71,18 @@ func fits(w *wire.Writer, n int) bool {
 }
 
 func writeObject(w *wire.Writer, l *layout, v reflect.Value) {
-	var skip uint64
-	n := len(l.fields)
+	at, n := w.BeginMap(), 0
 	for i := range l.fields {
-		if f := &l.fields[i]; f.optional && f.empty(v.FieldByIndex(f.at)) {
-			skip |= 1 << i
-			n--
+		f := &l.fields[i]
+		field := v.FieldByIndex(f.at)
+		if f.optional && f.empty(field) {
+			continue
 		}
+		w.Text(f.name)
+		writeValue(w, f.layout, field)
+		n++
 	}
-	w.MapLen(n)
-	for i := range l.fields {
-		if skip&(1<<i) == 0 {
-			f := &l.fields[i]
-			w.Raw(f.raw)
-			writeValue(w, f.layout, v.FieldByIndex(f.at))
-		}
-	}
+	w.EndMap(at, n)
 }
 
 // writeDict writes a dict, of which nearly all are from text to text.
