@@ -59,15 +59,15 @@ type stored struct {
 // ids somebody else may have stored one, because mine says that the partition
 // is not ours any more, or this one may have been stored without our knowing.
 func (s *resultStore) put(ctx context.Context, subject string, r *ledger.Result, mine func() bool) (stored, error) {
-	data, err := ledger.EncodeResult(r)
+	o := outgoings.Get().(*outgoing)
+	defer o.release()
+	data, err := ledger.AppendResult(o.msg.Data[:0], r)
 	if err != nil {
 		return stored{}, err
 	}
 	fail := func(err error) (stored, error) {
 		return stored{}, fmt.Errorf("store result of %d/%d: %w", r.Seq, r.Call, err)
 	}
-	o := outgoings.Get().(*outgoing)
-	defer o.release()
 	m := o.message(subject, resultID(r.Seq, r.Call), data)
 	var doubt time.Time // since when there may be one
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, s.maxWait) {
@@ -97,8 +97,8 @@ func (s *resultStore) put(ctx context.Context, subject string, r *ledger.Result,
 	}
 }
 
-// An outgoing is a message with an id that is used again: the client has written
-// it out when it returns.
+// An outgoing is a message with an id that is used again, with the memory of its
+// data: the client has written it out when it returns.
 type outgoing struct {
 	msg nats.Msg
 	id  [1]string
@@ -115,8 +115,13 @@ func (o *outgoing) message(subject, id string, data []byte) *nats.Msg {
 	return &o.msg
 }
 
+// maxOutgoing keeps one huge answer from pinning its memory for ever.
+const maxOutgoing = 64 << 10
+
 func (o *outgoing) release() {
-	o.msg.Data = nil
+	if cap(o.msg.Data) > maxOutgoing {
+		o.msg.Data = nil
+	}
 	outgoings.Put(o)
 }
 

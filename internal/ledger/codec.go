@@ -15,7 +15,7 @@ import (
 // The bytes are the same. Dead letters are few.
 
 // EncodeIntents returns g as it is stored in INTENTS.
-func EncodeIntents(g *IntentGroup) ([]byte, error) { return wire.Write(g.write) }
+func EncodeIntents(g *IntentGroup) ([]byte, error) { return wire.Append(nil, g.write) }
 
 // DecodeIntents is the reverse of [EncodeIntents].
 func DecodeIntents(data []byte) (*IntentGroup, error) {
@@ -24,7 +24,10 @@ func DecodeIntents(data []byte) (*IntentGroup, error) {
 
 // EncodeResult returns r as it is stored in RESULTS. Equal results give equal
 // bytes.
-func EncodeResult(r *Result) ([]byte, error) { return wire.Write(r.write) }
+func EncodeResult(r *Result) ([]byte, error) { return AppendResult(nil, r) }
+
+// AppendResult appends to to what [EncodeResult] returns.
+func AppendResult(to []byte, r *Result) ([]byte, error) { return wire.Append(to, r.write) }
 
 // DecodeResult is the reverse of [EncodeResult]. The result's request and answer
 // keep data, of which their bytes are part: it must not change any more.

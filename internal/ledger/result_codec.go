@@ -92,7 +92,7 @@ func writeWhy(w *wire.Writer, y *events.Why) {
 
 // EncodeMsgpack writes o for the codec.
 func (o *Original) EncodeMsgpack(enc *msgpack.Encoder) error {
-	b, err := wire.Write(o.write)
+	b, err := wire.Append(nil, o.write)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,9 @@ package wire_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -45,6 +47,49 @@ func TestReader_ReadsAsTheCodec(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What is not written by the codec is written as it would.
+func TestWriter_WritesAsTheCodec(t *testing.T) {
+	for _, n := range []int{0, 1, 15, 16, 31, 32, 255, 256, 70_000} {
+		text := strings.Repeat("x", n)
+		got, err := wire.Append([]byte("before"), func(w *wire.Writer) {
+			w.Text(text)
+			at := w.BeginMap()
+			for range n {
+				w.Text("name")
+				w.Nil()
+			}
+			w.EndMap(at, n)
+			w.Int(1)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want bytes.Buffer
+		want.WriteString("before")
+		enc := msgpack.NewEncoder(&want)
+		err = errors.Join(enc.EncodeString(text), enc.EncodeMapLen(n))
+		for range n {
+			err = errors.Join(err, enc.EncodeString("name"), enc.EncodeNil())
+		}
+		if err = errors.Join(err, enc.EncodeInt(1)); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want.Bytes()) {
+			t.Errorf("%d bytes and pairs: %d bytes are written, the codec writes %d", n, len(got), want.Len())
+		}
+	}
+}
+
+func TestWriter_Fails(t *testing.T) {
+	first := errors.New("first")
+	if _, err := wire.Append(nil, func(w *wire.Writer) { w.Fail(first); w.Fail(errors.New("second")) }); err != first {
+		t.Errorf("error %v", err)
+	}
+	if b, err := wire.Append(nil, func(w *wire.Writer) { w.Bool(true) }); err != nil || !bytes.Equal(b, []byte{0xc3}) {
+		t.Errorf("then comes %x, error %v", b, err)
+	}
 }
 
 // item writes an item of any kind but an extension, in any of its forms.

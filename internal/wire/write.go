@@ -25,12 +25,12 @@ var writers = sync.Pool{New: func() any {
 // maxPooled keeps one huge record from pinning its buffer for ever.
 const maxPooled = 64 << 10
 
-// Write returns what write writes. The error is the first that was told to
-// [Writer.Fail]: to write an item is none.
-func Write(write func(*Writer)) ([]byte, error) {
+// Append appends what write writes to to. The error is the first that was told to
+// [Writer.Fail].
+func Append(to []byte, write func(*Writer)) ([]byte, error) {
 	w := writers.Get().(*Writer)
 	write(w)
-	data, err := bytes.Clone(w.buf.Bytes()), w.err
+	data, err := append(to, w.buf.Bytes()...), w.err
 	if w.buf.Cap() <= maxPooled {
 		w.buf.Reset()
 		w.err = nil

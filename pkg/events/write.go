@@ -18,7 +18,7 @@ import (
 // UTF-8: what is not becomes U+FFFD. Lists and maps that are too long are an
 // error.
 func encodeBody(l *layout, src any) ([]byte, error) {
-	b, err := wire.Write(func(w *wire.Writer) { writeValue(w, l, reflect.ValueOf(src).Elem()) })
+	b, err := wire.Append(nil, func(w *wire.Writer) { writeValue(w, l, reflect.ValueOf(src).Elem()) })
 	if err != nil {
 		return nil, fmt.Errorf("encode body: %w", err)
 	}
