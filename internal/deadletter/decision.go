@@ -59,15 +59,8 @@ func (e *DecidedError) Error() string {
 
 const decisionsPrefix = "$KV." + broker.DecisionsBucket + "."
 
-// A deciding is a decision on its way to the broker.
-type deciding struct {
-	*sending
-	letter *Letter
-	wanted Decision
-}
-
-// deciding begins to store d as the decision about l, unless there is one.
-func (b *Box) deciding(l *Letter, d Decision) (*deciding, error) {
+// about is d as a message, which is stored unless there is a decision about l.
+func (d *Decision) about(l *Letter) (*nats.Msg, error) {
 	data, err := json.Marshal(d)
 	if err != nil {
 		return nil, fmt.Errorf("store decision: %w", err)
@@ -75,22 +68,29 @@ func (b *Box) deciding(l *Letter, d Decision) (*deciding, error) {
 	m := nats.NewMsg(decisionsPrefix + l.key())
 	m.Data = data
 	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, "0")
-	return &deciding{b.send(m), l, d}, nil
+	return m, nil
 }
 
 // decide stores d as the decision about l, unless there is one. It returns the
 // one that holds.
 func (b *Box) decide(ctx context.Context, l *Letter, d Decision) (Decision, error) {
-	begun, err := b.deciding(l, d)
+	m, err := d.about(l)
 	if err != nil {
 		return Decision{}, err
 	}
-	return begun.held(ctx)
+	return (&deciding{&sending{Box: b, m: m}, l, d}).held(ctx)
+}
+
+// A deciding is a decision on its way to the broker.
+type deciding struct {
+	*sending
+	letter *Letter
+	wanted Decision
 }
 
 // held returns the decision that holds.
 func (d *deciding) held(ctx context.Context) (Decision, error) {
-	err := d.stored(ctx, "store decision")
+	_, err := d.stored(ctx, "store decision")
 	if err == nil {
 		return d.wanted, nil
 	}

@@ -23,34 +23,37 @@ func (b *Box) insist(ctx context.Context, what string, fn func(context.Context) 
 type sending struct {
 	*Box
 	m   *nats.Msg
-	ack jetstream.PubAckFuture // nil: not begun, or its first try has failed
+	ack *broker.Ack // nil: not begun, or its first try has failed
 }
 
 // send begins to store m.
-func (b *Box) send(m *nats.Msg) *sending {
-	ack, err := b.js.PublishMsgAsync(m)
+func (r *redrive) send(m *nats.Msg) *sending {
+	ack, err := r.pub.Publish(m)
 	if err != nil {
 		ack = nil // the reason shows again when it is tried again
 	}
-	return &sending{b, m, ack}
+	return &sending{r.Box, m, ack}
 }
 
-// stored returns when the message is stored or refused. Until then it is tried
-// again, as insist says.
-func (s *sending) stored(ctx context.Context, what string) error {
-	return s.insist(ctx, what, func(ctx context.Context) error {
+// stored returns when the message is stored, with its sequence, or is refused.
+// Until then it is tried again, as insist says.
+func (s *sending) stored(ctx context.Context, what string) (seq uint64, err error) {
+	err = s.insist(ctx, what, func(ctx context.Context) error {
 		first := s.ack
 		if s.ack = nil; first == nil {
-			_, err := s.js.PublishMsg(ctx, s.m, jetstream.WithRetryAttempts(0))
+			ack, err := s.js.PublishMsg(ctx, s.m, jetstream.WithRetryAttempts(0))
+			if err == nil {
+				seq = ack.Sequence
+			}
 			return err
 		}
 		select {
-		case <-first.Ok():
-			return nil
-		case err := <-first.Err():
-			return err
+		case <-first.Done():
+			seq, _ = first.Seq()
+			return first.Err()
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	})
+	return seq, err
 }

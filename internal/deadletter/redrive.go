@@ -1,11 +1,10 @@
 package deadletter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -32,73 +31,37 @@ type Told struct {
 }
 
 const (
-	// Letters are decided about, and removed, a bunch at a time, and their requests
-	// go out in smaller groups, evenly. Each waking of a process costs about as much
-	// as what it then does for one letter, so fewer at once would take more of the
-	// processors from live traffic; and more at once, it would have to wait for.
-	bunchTime = 8 * time.Millisecond // worth of letters, at the rate of the job
-	groupTime = 2 * time.Millisecond // the same
-	maxBunch  = 64
-	atOnce    = 2 // bunches under way: one is decided about while another is published
+	// A step has this much worth of letters, at the rate of the job. Each waking of
+	// a process costs about as much as what it then does for one letter, so fewer
+	// at once would take more of the processors from live traffic; and more at once,
+	// it would have to wait for.
+	stepTime = 10 * time.Millisecond
+	maxStep  = 64
+
+	// slow is the rate, per second, below which a letter is done with before the
+	// next one is begun: what is decided must not wait for long.
+	slow = 100
 
 	// A decision is carried out within publishWithin, or left alone. So what is
 	// not done after abandonedAfter is not being done by anybody.
 	publishWithin  = 3 * time.Second
 	abandonedAfter = 5 * time.Second
 
-	// placeAge is for how long a place in REQUESTS is taken for its end. It may
-	// be an old one: more is read then, if ever somebody has to look.
-	placeAge = time.Second
+	// settleTime is how long a run that stops may take to end what it has begun,
+	// which saves the next one from looking.
+	settleTime = 3 * time.Second
 )
 
 // Redrive carries j out and then forgets it. It calls tell for each letter, one
 // after the other. After an error, or when the process dies, j can be carried
 // out again: whatever was published is not published a second time.
 func (b *Box) Redrive(ctx context.Context, j *Job, tell func(Told)) error {
-	r := &redrive{
-		Box: b, job: j, run: events.NewID(), check: b.checker(j), teller: tell,
-		limiter: rate.NewLimiter(rate.Limit(j.Rate), max(1, int(j.Rate/50))),
-	}
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(atOnce)
-	bunch := make([]*Letter, 0, maxBunch)
-	carryOut := func() error {
-		if err := r.takeOver(gctx); err != nil {
-			return err
-		}
-		after, err := r.place(gctx)
-		if err != nil {
-			return err
-		}
-		letters := slices.Clone(bunch)
-		bunch = bunch[:0]
-		g.Go(func() error { return r.work(gctx, letters, after) })
-		return nil
-	}
-	err := b.gently().Each(gctx, &j.Filter, j.upTo(), func(l *Letter) error {
-		err := r.check.check(gctx, l)
-		if refused, ok := errors.AsType[*RefusedError](err); ok {
-			r.tell(Told{Letter: l, As: AsRefused, Why: refused.Why})
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if bunch = append(bunch, l); len(bunch) < j.worth(bunchTime) {
-			return nil
-		}
-		return carryOut()
-	})
-	if err == nil && len(bunch) > 0 {
-		err = carryOut()
-	}
-	if failed := g.Wait(); failed != nil { // which is why the letters came to an end
-		return failed
-	}
+	r, err := b.newRedrive(ctx, j, tell)
 	if err != nil {
 		return err
 	}
-	if err := r.takeOverAll(ctx); err != nil {
+	defer r.pub.Close()
+	if err := r.all(ctx); err != nil {
 		return err
 	}
 	if err := b.decisions.Delete(ctx, jobKey(j.ID)); err != nil && j.ID != "" {
@@ -107,23 +70,20 @@ func (b *Box) Redrive(ctx context.Context, j *Job, tell func(Told)) error {
 	return nil
 }
 
-// worth is how many letters a time is worth, at the rate of j.
-func (j *Job) worth(t time.Duration) int {
-	return min(max(1, int(j.Rate*t.Seconds())), maxBunch)
-}
-
 // A redrive is one run of [Box.Redrive].
 type redrive struct {
 	*Box
+	pipeline
 	job     *Job
 	run     string
 	check   *checker
+	tell    func(Told)
+	pub     *broker.Publisher
 	limiter *rate.Limiter
-	end     uint64 // of REQUESTS
-	endAt   time.Time
+	size    int           // letters of a step
+	half    time.Duration // of a step, at the rate of the job
 
-	mu     sync.Mutex
-	teller func(Told)
+	end    uint64    // a sequence of REQUESTS that has been reached
 	others []decided // letters that another run, perhaps a dead one, has decided to redrive
 	met    time.Time // when the last of them was seen
 }
@@ -133,22 +93,121 @@ type decided struct {
 	Decision
 }
 
-func (r *redrive) tell(t Told) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.teller(t)
+// newRedrive returns a run that has not begun. Its publisher must be closed.
+func (b *Box) newRedrive(ctx context.Context, j *Job, tell func(Told)) (*redrive, error) {
+	r := &redrive{Box: b, job: j, run: events.NewID(), check: b.checker(j), tell: tell}
+	r.size = min(max(1, int(j.Rate*stepTime.Seconds())), maxStep)
+	r.half = time.Duration(float64(r.size) / j.Rate / 2 * float64(time.Second))
+	r.limiter = rate.NewLimiter(rate.Limit(j.Rate), max(r.size, int(j.Rate/50)))
+	var err error
+	if r.end, err = b.lastSeq(ctx, broker.Requests); err != nil {
+		return nil, err
+	}
+	r.pub, err = broker.NewPublisher(b.js.Conn(), broker.AckWait)
+	return r, err
 }
 
-// place returns a sequence of REQUESTS after which whatever is decided from now
-// on will stand.
-func (r *redrive) place(ctx context.Context) (uint64, error) {
-	if time.Since(r.endAt) < placeAge {
-		return r.end, nil
+// all redrives all letters of the job.
+func (r *redrive) all(ctx context.Context) error {
+	// What has begun goes on for settleTime after ctx.
+	lasting, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(settleTime, end) })()
+
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	letters := make(chan *Letter, maxStep)
+	var reader errgroup.Group
+	reader.Go(func() error {
+		defer close(letters)
+		return r.gently().Each(reading, &r.job.Filter, r.job.upTo(), func(l *Letter) error {
+			select {
+			case letters <- l:
+				return nil
+			case <-reading.Done():
+				return context.Cause(reading)
+			}
+		})
+	})
+	err := r.steps(ctx, lasting, letters)
+	stop()
+	if read := reader.Wait(); err == nil {
+		err = read
 	}
-	at := time.Now()
-	end, err := r.lastSeq(ctx, broker.Requests)
-	if err == nil {
-		r.end, r.endAt = end, at
+	if err != nil {
+		settling, cancel := context.WithTimeout(lasting, settleTime)
+		defer cancel()
+		_ = r.drain(settling) // what is not done then, the next run does
+		return err
 	}
-	return end, err
+	if err := r.drain(lasting); err != nil {
+		return err
+	}
+	return r.takeOverAll(ctx)
+}
+
+// steps takes steps until there are no more letters.
+func (r *redrive) steps(ctx, lasting context.Context, letters <-chan *Letter) error {
+	for more := true; more; {
+		var group []*Letter
+		var err error
+		if group, more, err = r.next(ctx, letters); err != nil {
+			return err
+		}
+		if overdue := r.overdue(); overdue || r.job.Rate < slow {
+			if err := r.drain(lasting); err != nil {
+				return err
+			}
+			if overdue {
+				if err := r.takeOver(ctx); err != nil {
+					return err
+				}
+			}
+		}
+		if err := r.wait(ctx, len(group)); err != nil {
+			return err
+		}
+		if err := r.step(ctx, lasting, group); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wait holds the rate of the job.
+func (r *redrive) wait(ctx context.Context, letters int) error {
+	if err := r.limiter.WaitN(ctx, letters); err != nil {
+		return cmp.Or(context.Cause(ctx), err)
+	}
+	return nil
+}
+
+// next returns the letters of the next step, and whether there are more. While
+// letters are under way it does not wait for others.
+func (r *redrive) next(ctx context.Context, letters <-chan *Letter) (group []*Letter, more bool, err error) {
+	for len(group) < r.size {
+		var l *Letter
+		select {
+		case l, more = <-letters:
+		default:
+			if len(group) > 0 || r.busy() {
+				return group, true, nil
+			}
+			l, more = <-letters
+		}
+		if !more {
+			return group, false, nil
+		}
+		err := r.check.check(ctx, l)
+		refused, ok := errors.AsType[*RefusedError](err)
+		switch {
+		case ok:
+			r.tell(Told{Letter: l, As: AsRefused, Why: refused.Why})
+		case err != nil:
+			return nil, false, err
+		default:
+			group = append(group, l)
+		}
+	}
+	return group, true, nil
 }

@@ -3,6 +3,7 @@ package deadletter
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -125,13 +126,12 @@ func TestRedriveHeedsAChangedConfiguration(t *testing.T) {
 func TestRedriveGoesOnAfterADeath(t *testing.T) {
 	r := newRig(t)
 	j := r.job(func(j *Job) { j.UpTo = 1 << 40 })
-	dead := &redrive{Box: r.box, job: j, run: "dead"}
 	decide := func(l *Letter) decided {
 		after, err := r.box.lastSeq(t.Context(), broker.Requests)
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := r.box.decide(t.Context(), l, Decision{Action: Redriven, AtMS: time.Now().UnixMilli(), Run: dead.run, After: after, NewID: newID(l), Class: events.Normal})
+		d, err := r.box.decide(t.Context(), l, Decision{Action: Redriven, AtMS: time.Now().UnixMilli(), Run: "dead", After: after, NewID: newID(l), Class: events.Normal})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -176,6 +176,117 @@ func TestRedriveGoesOnAfterADeath(t *testing.T) {
 	}
 }
 
+// A process may die after any number of steps, or halfway through one: with what
+// it has published not removed yet.
+func TestRedriveGoesOnAfterAnyStep(t *testing.T) {
+	for _, c := range []struct {
+		steps   int
+		halfway bool
+	}{{0, false}, {1, false}, {1, true}, {2, false}, {2, true}, {3, false}} {
+		t.Run(fmt.Sprintf("%d steps, halfway %v", c.steps, c.halfway), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			var groups [5][]*Letter
+			for i := range 10 {
+				groups[i/2] = append(groups[i/2], r.bury(send(i), nil))
+			}
+			j := r.job(nil)
+			dead := r.begin(j)
+			for _, group := range groups[:c.steps] {
+				if err := dead.step(t.Context(), t.Context(), group); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if c.halfway {
+				dead.half = time.Hour
+				killed, kill := context.WithCancel(t.Context())
+				kill()
+				if err := dead.step(killed, t.Context(), groups[c.steps]); !errors.Is(err, context.Canceled) {
+					t.Fatalf("got %v", err)
+				}
+			}
+			r.flush()
+			dead.pub.Close()
+			r.forget()
+			r.redrive(j)
+			if got := len(r.requests()); got != 10 { // fails when one is there twice
+				t.Errorf("%d requests, want 10", got)
+			}
+			if left := r.letters(); left != nil {
+				t.Errorf("letters left: %v", left)
+			}
+		})
+	}
+}
+
+// What is decided is not published by a run that has stood still since: somebody
+// else may have done so.
+func TestRedriveThatStoodStillPublishesNothing(t *testing.T) {
+	r := newRig(t)
+	l := r.bury(send(1), nil)
+	j := r.job(nil)
+	still := r.begin(j)
+	defer still.pub.Close()
+	if err := still.step(t.Context(), t.Context(), []*Letter{l}); err != nil {
+		t.Fatal(err)
+	}
+	r.flush()
+	r.redrive(j)
+	r.forget()
+	still.since = still.since.Add(-publishWithin)
+	if err := still.drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := still.takeOverAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(r.requests()); got != 1 {
+		t.Errorf("%d requests, want 1", got)
+	}
+}
+
+// A replay of results may have made a second letter of a request, of which the
+// run knows nothing when it comes to the first.
+func TestRedriveOfTwoLettersOfOneRequest(t *testing.T) {
+	r := newRig(t)
+	l := r.bury(send(1), nil)
+	again := func() *Letter {
+		ack, err := r.JS.Publish(t.Context(), broker.DeadSubject("refused", "fake", "shop"), r.encoded(l))
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := r.box.Get(t.Context(), ack.Sequence)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return again
+	}
+	second, third := again(), again()
+	run := r.begin(r.job(nil))
+	defer run.pub.Close()
+	for _, group := range [][]*Letter{{l, second}, {}, {}} {
+		if err := run.step(t.Context(), t.Context(), group); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.forget()
+	if err := run.step(t.Context(), t.Context(), []*Letter{third}); err != nil {
+		t.Fatal(err)
+	}
+	if err := run.drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := run.takeOverAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(r.requests()); got != 1 {
+		t.Errorf("%d requests, want 1", got)
+	}
+	if left := r.letters(); left != nil {
+		t.Errorf("letters left: %v", left)
+	}
+}
+
 func (r *rig) encoded(l *Letter) []byte {
 	r.Helper()
 	data, err := ledger.EncodeDeadLetter(&l.DeadLetter)
@@ -205,6 +316,9 @@ func TestRedriveStopsAndGoesOn(t *testing.T) {
 	jobs, err := r.box.Jobs(t.Context())
 	if err != nil || len(jobs) != 1 || jobs[0].ID != j.ID || jobs[0].UpTo != n {
 		t.Fatalf("unfinished: %+v, %v", jobs, err)
+	}
+	if published, left := len(r.requests()), len(r.letters()); published+left != n {
+		t.Errorf("stopped with %d requests and %d letters: what has begun is not ended", published, left)
 	}
 	if left, err := r.box.Left(t.Context(), j); err != nil || left != len(r.letters()) {
 		t.Errorf("%d left, %v, want %d", left, err, len(r.letters()))
@@ -245,6 +359,29 @@ func TestRedriveTakesOverOnItsWay(t *testing.T) {
 	}
 	if order[n-1] == first.ID {
 		t.Error("the letter that was left came last")
+	}
+}
+
+// A run that is to stop does not wait for a broker that is away.
+func TestRedriveStopsWithoutTheBroker(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for i := range 100 {
+		r.bury(send(i), nil)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	var once sync.Once
+	go func() {
+		ended <- r.box.Redrive(ctx, r.job(nil), func(Told) { once.Do(func() { r.Stop(); stop() }) })
+	}()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("stopped with %v", err)
+		}
+	case <-time.After(r.box.patience): // far longer than it may take
+		t.Error("it goes on")
 	}
 }
 

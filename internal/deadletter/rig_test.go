@@ -134,6 +134,24 @@ func (r *rig) redrive(j *Job) map[uint64]Told {
 	return all
 }
 
+// begin returns a run of j that takes its steps when it is told to.
+func (r *rig) begin(j *Job) *redrive {
+	r.Helper()
+	run, err := r.box.newRedrive(r.Context(), j, func(Told) {})
+	if err != nil {
+		r.Fatal(err)
+	}
+	return run
+}
+
+// flush returns when the broker has read all that was sent to it.
+func (r *rig) flush() {
+	r.Helper()
+	if err := r.Conn.FlushTimeout(10 * time.Second); err != nil {
+		r.Fatal(err)
+	}
+}
+
 // requests returns what REQUESTS holds, by id; it fails the test if an id is
 // there twice.
 func (r *rig) requests() map[string]*events.Request {

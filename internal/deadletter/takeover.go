@@ -11,29 +11,22 @@ import (
 )
 
 // leave keeps letters for later: somebody else may be at them.
-func (r *redrive) leave(all ...decided) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.others, r.met = append(r.others, all...), time.Now()
-}
+func (r *redrive) leave(d decided) { r.others, r.met = append(r.others, d), time.Now() }
 
-// takeOver finishes what was left for later, if the last of it was met so long
-// ago that nobody else can be at any of it. The sooner that is, the less of
+// overdue reports whether the last of what was left was met so long ago that
+// nobody else can be at any of it. The sooner it is taken over then, the less of
 // REQUESTS has to be read for it.
+func (r *redrive) overdue() bool { return len(r.others) > 0 && time.Since(r.met) >= r.abandoned }
+
+// takeOver finishes what was left, which is overdue. Nothing else of the run is
+// under way: what is decided must not wait for long.
 func (r *redrive) takeOver(ctx context.Context) error {
-	r.mu.Lock()
-	if len(r.others) == 0 || time.Since(r.met) < r.abandoned {
-		r.mu.Unlock()
-		return nil
-	}
 	all := r.others
 	r.others = nil
-	r.mu.Unlock()
 	return r.finish(ctx, all)
 }
 
-// takeOverAll waits until all that was left can be taken over, and does so.
-// Nothing else of the run is under way.
+// takeOverAll waits until all that was left is overdue, and takes it over.
 func (r *redrive) takeOverAll(ctx context.Context) error {
 	for len(r.others) > 0 {
 		select {
@@ -59,8 +52,8 @@ func (r *redrive) finish(ctx context.Context, all []decided) error {
 	var published map[string]bool
 	var looked time.Time
 	for _, d := range all {
-		if err := r.limiter.Wait(ctx); err != nil {
-			return context.Cause(ctx)
+		if err := r.wait(ctx, 1); err != nil {
+			return err
 		}
 		if time.Since(looked) > publishWithin { // somebody may have published meanwhile
 			looked = time.Now()
@@ -82,14 +75,28 @@ func (r *redrive) finish(ctx context.Context, all []decided) error {
 		case keeps > 0 && time.Since(d.At()) > keeps:
 			r.tell(Told{Letter: d.Letter, As: AsRefused, Why: whyForgotten})
 		default:
-			if err := r.publish(ctx, d); err != nil {
+			if err := r.carryOut(ctx, d); err != nil {
 				return err
 			}
-			if err := r.done(ctx, d); err != nil {
-				return err
-			}
+			published[d.NewID] = true // there may be another letter of the same request
 		}
 	}
+	return nil
+}
+
+// carryOut publishes what was decided about a letter, and removes it.
+func (r *redrive) carryOut(ctx context.Context, d decided) error {
+	m, err := again(d.Letter, &d.Decision)
+	if err != nil {
+		return err
+	}
+	if _, err := r.send(m).stored(ctx, "publish request"); err != nil {
+		return err
+	}
+	if err := r.remove(ctx, d.ID); err != nil {
+		return err
+	}
+	r.tell(Told{Letter: d.Letter, As: AsRedriven, NewID: d.NewID})
 	return nil
 }
 
