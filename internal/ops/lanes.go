@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/tramhq/tram/pkg/events"
 )
@@ -57,30 +58,34 @@ func (l *lanes) Describe(to chan<- *prometheus.Desc) {
 // Collect implements [prometheus.Collector]. An account that another dispatcher
 // had a moment ago may be shown by both.
 func (l *lanes) Collect(to chan<- prometheus.Metric) {
-	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
-		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
-	}
+	gauge := func(d *prometheus.Desc, of labelSet, value float64) { to <- &series{desc: d, labels: of, value: value} }
 	load := l.d.Load()
-	gauge(l.partitions, float64(load.Partitions))
-	gauge(l.inFlight, float64(load.InFlight))
-	gauge(l.inFlightMax, float64(load.MaxInFlight))
+	gauge(l.partitions, nil, float64(load.Partitions))
+	gauge(l.inFlight, nil, float64(load.InFlight))
+	gauge(l.inFlightMax, nil, float64(load.MaxInFlight))
+	var classes []*dto.LabelPair
+	for _, class := range events.Classes {
+		classes = append(classes, label("class", string(class)))
+	}
 	now, runnable := time.Now(), 0
 	for _, s := range l.d.Lanes() {
 		runnable += s.Runnable
-		gauge(l.state, 1, s.Provider, s.Account, string(s.State))
-		gauge(l.calls, float64(s.InFlight), s.Provider, s.Account)
-		gauge(l.concurrency, float64(s.Concurrency), s.Provider, s.Account)
-		gauge(l.open, float64(s.Open), s.Provider, s.Account)
-		for i, class := range events.Classes {
-			gauge(l.queued, float64(s.Queued[i]), s.Provider, s.Account, string(class))
-			gauge(l.behind, truth(s.Behind[i]), s.Provider, s.Account, string(class))
+		of := labelsOf(s.Provider, s.Account)
+		gauge(l.state, of.with(label("state", string(s.State))), 1)
+		gauge(l.calls, of, float64(s.InFlight))
+		gauge(l.concurrency, of, float64(s.Concurrency))
+		gauge(l.open, of, float64(s.Open))
+		for i, class := range classes {
+			of := of.with(class)
+			gauge(l.queued, of, float64(s.Queued[i]))
+			gauge(l.behind, of, truth(s.Behind[i]))
 			if s.OldestMS[i] > 0 {
-				gauge(l.oldest, max(now.Sub(time.UnixMilli(s.OldestMS[i])).Seconds(), 0), s.Provider, s.Account, string(class))
+				gauge(l.oldest, of, max(now.Sub(time.UnixMilli(s.OldestMS[i])).Seconds(), 0))
 			}
 		}
 		if s.UsagePercent > 0 {
-			gauge(l.usage, s.UsagePercent/100, s.Provider, s.Account)
+			gauge(l.usage, of, s.UsagePercent/100)
 		}
 	}
-	gauge(l.runnable, float64(runnable))
+	gauge(l.runnable, nil, float64(runnable))
 }

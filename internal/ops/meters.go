@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/tramhq/tram/internal/dispatcher"
 	"github.com/tramhq/tram/pkg/events"
@@ -115,18 +116,15 @@ func (m *meter) collect(to chan<- prometheus.Metric) {
 	m.mu.Lock()
 	calls, results, spent := slices.Clone(m.calls), slices.Clone(m.results), m.spent
 	m.mu.Unlock()
-	counter := func(d *prometheus.Desc, value float64, labels ...string) {
-		to <- prometheus.MustNewConstMetricWithCreatedTimestamp(d, prometheus.CounterValue, value, m.made,
-			append([]string{m.provider, m.name}, labels...)...)
-	}
+	of, since := labelsOf(m.provider, m.name), timestamppb.New(m.made)
 	for _, c := range calls {
-		counter(m.all.calls, float64(c.n), c.word)
+		to <- &series{m.all.calls, of.with(label("class", c.word)), float64(c.n), since}
 	}
 	if len(calls) > 0 {
-		counter(m.all.spent, spent.Seconds())
+		to <- &series{m.all.spent, of, spent.Seconds(), since}
 	}
 	for _, c := range results {
-		counter(m.all.results, float64(c.n), c.word)
+		to <- &series{m.all.results, of.with(label("state", c.word)), float64(c.n), since}
 	}
 }
 
