@@ -112,6 +112,7 @@ func redrive(ctx context.Context, s *stage, plan redrivePlan) (report, error) {
 	took := f.merged(during).lasted()
 	r.note("redriven in, per second", fmt.Sprintf("%s, %.0f", took.Round(time.Second), float64(letters)/took.Seconds()))
 	r.note("kills of the redriving process while it worked", caught)
+	r.note("processor time of the redriving processes, for a letter", (s.redriving() / time.Duration(letters)).Round(time.Microsecond))
 	once, more := f.arrivals(mended, plan.Letters)
 	r.note("redriven sends that arrived once", once)
 	r.add("that arrived more than once", more, "0", more == 0)
@@ -223,6 +224,16 @@ func (s *stage) redriveOn(ctx context.Context, plan redrivePlan, letters, k int)
 		working = true
 	}
 	return working, p.kill()
+}
+
+// redriving is the processor time that redriving processes took. They have ended.
+func (s *stage) redriving() (used time.Duration) {
+	for _, p := range s.running {
+		if filepath.Base(p.cmd.Path) == "tram" {
+			used += p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
+		}
+	}
+	return used
 }
 
 // merged is all stretches of a name as one.
