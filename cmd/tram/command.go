@@ -41,7 +41,7 @@ type commandFlags struct {
 func (f *commandFlags) register(cmd *cobra.Command) {
 	f.requestFlags.register(cmd)
 	fs, c := cmd.Flags(), &f.fields
-	fs.StringVar(&c.PageID, "page-id", "", "id of a page at the provider (default the account's own)")
+	fs.StringVar(&c.PageID, "page-id", "", "id of a page, for a command about one (such as page_token.generate)")
 	fs.StringVar(&c.ConversationID, "conversation-id", "", "id of a conversation")
 	fs.StringVar(&c.TagID, "tag-id", "", "id of a tag")
 	fs.StringSliceVar(&c.AssigneeIDs, "assignee-id", nil, "ids of who is to have the conversation")
