@@ -42,7 +42,7 @@ func (r *redrive) step(ctx, lasting context.Context, more []*Letter) error {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-time.After(r.half):
+		case <-time.After(r.job.lasts(len(more)) / 2):
 		}
 	}
 	if err := r.endPublishing(lasting); err != nil {

@@ -36,7 +36,7 @@ const (
 	// at once would take more of the processors from live traffic; and more at once,
 	// it would have to wait for.
 	stepTime = 10 * time.Millisecond
-	maxStep  = 64
+	maxStep  = 128
 
 	// slow is the rate, per second, below which a letter is done with before the
 	// next one is begun: what is decided must not wait for long.
@@ -70,6 +70,11 @@ func (b *Box) Redrive(ctx context.Context, j *Job, tell func(Told)) error {
 	return nil
 }
 
+// lasts is how long so many letters take at the rate of j.
+func (j *Job) lasts(letters int) time.Duration {
+	return time.Duration(float64(letters) / j.Rate * float64(time.Second))
+}
+
 // A redrive is one run of [Box.Redrive].
 type redrive struct {
 	*Box
@@ -80,8 +85,7 @@ type redrive struct {
 	tell    func(Told)
 	pub     *broker.Publisher
 	limiter *rate.Limiter
-	size    int           // letters of a step
-	half    time.Duration // of a step, at the rate of the job
+	size    int // letters of a step
 
 	end    uint64    // a sequence of REQUESTS that has been reached
 	others []decided // letters that another run, perhaps a dead one, has decided to redrive
@@ -97,7 +101,6 @@ type decided struct {
 func (b *Box) newRedrive(ctx context.Context, j *Job, tell func(Told)) (*redrive, error) {
 	r := &redrive{Box: b, job: j, run: events.NewID(), check: b.checker(j), tell: tell}
 	r.size = min(max(1, int(j.Rate*stepTime.Seconds())), maxStep)
-	r.half = time.Duration(float64(r.size) / j.Rate / 2 * float64(time.Second))
 	r.limiter = rate.NewLimiter(rate.Limit(j.Rate), max(r.size, int(j.Rate/50)))
 	var err error
 	if r.end, err = b.lastSeq(ctx, broker.Requests); err != nil {

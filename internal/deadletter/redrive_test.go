@@ -198,7 +198,7 @@ func TestRedriveGoesOnAfterAnyStep(t *testing.T) {
 				}
 			}
 			if c.halfway {
-				dead.half = time.Hour
+				dead.job = &Job{Rate: 1, Class: j.Class} // half a step is a second
 				killed, kill := context.WithCancel(t.Context())
 				kill()
 				if err := dead.step(killed, t.Context(), groups[c.steps]); !errors.Is(err, context.Canceled) {
