@@ -25,7 +25,8 @@ func (k laneKey) class(c int) events.Class {
 
 // A lane is the requests of one account. The crew looks at it when it may have
 // something to do: the lane then picks the next request, if the account may be
-// called. It has no goroutine of its own.
+// called. It has no goroutine of its own. There may be thousands: its fields are in
+// an order that leaves few gaps.
 type lane struct {
 	p       *partition
 	key     laneKey
@@ -43,9 +44,9 @@ type lane struct {
 	keys    keys              // who works and who waits for each order key
 	fresh   [3]bool           // by class: a new request goes before those in ready, this time
 	asking  bool              // for more places
+	refused int32             // how often in a row there were none
 	places  []place           // in the account's group, not used yet
 	useful  float64           // how many of them at once are likely to be used
-	refused int               // how often in a row there were none
 	picked  int               // on the way to the limiter
 	busy    int               // being executed
 	calling int               // of these, those whose call has not been answered
