@@ -55,7 +55,7 @@ one the context that "nats context select" has chosen.`)
 }
 
 func main() {
-	heap.Spare(wiring.SpareHeap)
+	heap.Spare(wiring.SpareHeap, 100) // a broker may be in it, which has more to collect around
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once

@@ -12,36 +12,38 @@ import (
 	"runtime/metrics"
 )
 
-// Spare has the heap grow by so many bytes, or by half of what is in use if that
-// is more, before garbage is collected. Who has set GOGC or GOMEMLIMIT knows
-// better, and nothing is changed.
-func Spare(bytes uint64) {
+// Spare has the heap grow by so many bytes, or by a percentage of what is in use
+// if that is more, before garbage is collected. Go's own is 100. Who has set GOGC or
+// GOMEMLIMIT knows better, and nothing is changed.
+func Spare(bytes, percent uint64) {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
-	adjust(bytes)
-	again(bytes)
+	p := policy{bytes, percent}
+	p.adjust()
+	p.again()
 }
+
+type policy struct{ bytes, percent uint64 }
 
 // again adjusts after each collection: that is when an object that nobody holds
 // is cleaned up.
-func again(bytes uint64) {
-	runtime.AddCleanup(new([16]byte), func(bytes uint64) {
-		adjust(bytes)
-		again(bytes)
-	}, bytes)
+func (p policy) again() {
+	runtime.AddCleanup(new([16]byte), func(p policy) {
+		p.adjust()
+		p.again()
+	}, p)
 }
 
-func adjust(bytes uint64) {
+func (p policy) adjust() {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
-	debug.SetGCPercent(percent(live[0].Value.Uint64(), bytes))
+	debug.SetGCPercent(p.of(live[0].Value.Uint64()))
 }
 
-// percent is the GOGC by which a heap of which live bytes are in use grows by
-// spare, and at least by half.
-func percent(live, spare uint64) int {
+// of is the GOGC for a heap of which live bytes are in use.
+func (p policy) of(live uint64) int {
 	// Go takes no heap for smaller than this, and multiplies it likewise.
 	live = max(live, 4<<20)
-	return int(max(50, 100*spare/live))
+	return int(max(p.percent, 100*p.bytes/live))
 }

@@ -20,8 +20,8 @@ func TestPercent(t *testing.T) {
 		{64 << 20, 16 << 20, 50}, // not for less than half as much again
 		{8 << 20, 0, 50},
 	} {
-		if got := percent(c.live, c.spare); got != c.want {
-			t.Errorf("percent(%d MiB, %d MiB) = %d, want %d", c.live>>20, c.spare>>20, got, c.want)
+		if got := (policy{c.spare, 50}).of(c.live); got != c.want {
+			t.Errorf("%d MiB live, %d MiB to spare: %d, want %d", c.live>>20, c.spare>>20, got, c.want)
 		}
 	}
 }
@@ -32,7 +32,7 @@ func TestSpare(t *testing.T) {
 	t.Setenv("GOMEMLIMIT", "")
 	defer debug.SetGCPercent(gogc())
 	runtime.GC() // what earlier tests have left
-	Spare(64 << 20)
+	Spare(64<<20, 50)
 	if got := gogc(); got < 200 {
 		t.Errorf("of a small heap GOGC is %d", got)
 	}
@@ -53,7 +53,7 @@ func TestSpareIsSilent(t *testing.T) {
 	before := debug.SetGCPercent(77)
 	defer debug.SetGCPercent(before)
 	t.Setenv("GOGC", "77")
-	Spare(64 << 20)
+	Spare(64<<20, 50)
 	if got := debug.SetGCPercent(77); got != 77 {
 		t.Errorf("GOGC was set, and was changed to %d", got)
 	}

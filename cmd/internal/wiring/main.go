@@ -54,7 +54,7 @@ const SpareHeap = 16 << 20
 // Main is the main function of a process called name that does nothing but
 // run, on a broker that is there already. It does not return.
 func Main(name string, run Run) {
-	heap.Spare(SpareHeap)
+	heap.Spare(SpareHeap, 50)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(start(ctx, name, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, run))
