@@ -36,26 +36,27 @@ func (p *partition) execute(l *lane, e *entry) {
 	if !x.check() {
 		return
 	}
-	if x.later(time.Now()) {
+	now := x.began
+	if x.later(now) {
 		return
 	}
 	call, ok := x.prepare()
 	if !ok || !x.resolveDoubt(call) {
 		return
 	}
-	if over, reason := x.over(time.Now()); over {
+	if over, reason := x.over(now); over {
 		x.endUncalled(reason)
 		return
 	}
-	if x.hushed(time.Now()) {
+	if x.hushed(now) {
 		return
 	}
-	if e.missed(time.Now()) { // before it costs an intent
+	if e.missed(now) { // before it costs an intent
 		x.decision = decision{state: events.StateDeferred}
 		return
 	}
 	var err error
-	if x.told, err = x.acct.breaker.allow(time.Now()); err != nil { // it opened since we were picked
+	if x.told, err = x.acct.breaker.allow(now); err != nil { // it opened since we were picked
 		x.decision = decision{state: events.StateDeferred}
 		return
 	}
@@ -73,7 +74,8 @@ func (p *partition) execute(l *lane, e *entry) {
 	}
 	failpoint.Hit(failpoint.BeforeCall)
 	// Last look before the bytes leave.
-	if over, reason := x.over(time.Now()); over {
+	now = time.Now()
+	if over, reason := x.over(now); over {
 		x.end(events.StateExpired, events.Why{Reason: reason, Detail: overDetail(reason)}, "")
 		return
 	}
@@ -81,7 +83,7 @@ func (p *partition) execute(l *lane, e *entry) {
 		x.notCalled("the account was paused")
 		return
 	}
-	if until, _ := x.quietUntil(time.Now()); !until.IsZero() {
+	if until, _ := x.quietUntil(now); !until.IsZero() {
 		x.notCalled("the account's quiet hours have begun")
 		return
 	}
