@@ -12,7 +12,6 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -73,7 +72,7 @@ type Client struct {
 	guard     *guard
 	transport *transport
 	trip      http.RoundTripper // the instrument around transport; nil for none
-	scrubbers *sync.Map         // Secret → *scrubber: as many as there were secrets
+	scrubbers *scrubbers
 }
 
 // NewClient returns a client that c configures. It fails on a proxy that is no
@@ -95,7 +94,7 @@ func NewClient(c ClientConfig) (*Client, error) {
 		}
 		t.proxy = u
 	}
-	client := &Client{cfg: c, guard: g, transport: t, scrubbers: new(sync.Map)}
+	client := &Client{cfg: c, guard: g, transport: t, scrubbers: new(scrubbers)}
 	if c.Instrument != nil {
 		client.trip = c.Instrument(t)
 	}

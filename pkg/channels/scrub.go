@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 )
 
 // minScrub is the length in bytes below which a secret is not looked for: it
@@ -37,22 +39,35 @@ func (s *scrubber) sort() {
 func (c *Client) scrubber(a *Account) *scrubber {
 	if len(a.Secrets) == 1 {
 		for _, s := range a.Secrets {
-			return c.scrubberOf(s)
+			return c.scrubbers.of(s)
 		}
 	}
 	all := &scrubber{}
 	for _, s := range a.Secrets {
-		all.forms = append(all.forms, c.scrubberOf(s).forms...)
+		all.forms = append(all.forms, c.scrubbers.of(s).forms...)
 	}
 	all.sort()
 	return all
 }
 
-func (c *Client) scrubberOf(s Secret) *scrubber {
-	if known, ok := c.scrubbers.Load(s); ok {
+// scrubbers are those of the secrets that were used of late.
+type scrubbers struct {
+	known sync.Map // Secret → *scrubber
+	made  atomic.Int64
+}
+
+// maxScrubbers bounds them, at about a kilobyte each: all are made anew then, so
+// that secrets which were replaced do not stay for ever.
+const maxScrubbers = 20_000
+
+func (all *scrubbers) of(s Secret) *scrubber {
+	if known, ok := all.known.Load(s); ok {
 		return known.(*scrubber)
 	}
-	known, _ := c.scrubbers.LoadOrStore(s, newScrubber(s.Reveal()))
+	known, there := all.known.LoadOrStore(s, newScrubber(s.Reveal()))
+	if !there && all.made.Add(1)%maxScrubbers == 0 {
+		all.known.Clear()
+	}
 	return known.(*scrubber)
 }
 

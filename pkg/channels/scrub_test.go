@@ -144,3 +144,18 @@ func TestSecret_PrintsAsNothing(t *testing.T) {
 		}
 	}
 }
+
+// Secrets come and go for as long as a process lives.
+func TestScrubbers_Bounded(t *testing.T) {
+	all := new(scrubbers)
+	for i := range 3*maxScrubbers + 1 {
+		all.of(Secret([]byte{byte(i >> 16), byte(i >> 8), byte(i)}))
+	}
+	n := 0
+	for range all.known.Range {
+		n++
+	}
+	if n == 0 || n > maxScrubbers {
+		t.Errorf("%d are kept, at most %d may be", n, maxScrubbers)
+	}
+}
