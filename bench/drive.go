@@ -92,7 +92,7 @@ func (r *rig) begin(ctx context.Context) (err error) {
 // finished returns when the last of n deliveries was stored. It fails when none
 // was for a while.
 func (r *rig) finished(ctx context.Context, n int) (last time.Time, err error) {
-	const patience = 30 * time.Second
+	const patience = 90 * time.Second // the client library asks anew after 30 for what it has lost
 	had, since := 0, time.Now()
 	err = until(ctx, time.Hour, "the deliveries", func() (bool, error) {
 		stored, at, err := r.stored(ctx, n)
