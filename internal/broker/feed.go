@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,33 +30,39 @@ const (
 	feedLook      = time.Second     // that the stream has to answer
 )
 
-// A Feed reads the messages of a stream that match a filter, in order, each
-// once, and goes on as they come.
+// A Feed reads the messages of a stream that match one of its filters, in order,
+// each once, and goes on as they come.
 type Feed struct {
 	// Log gets what interrupts the feed. Defaults to nothing.
 	Log *slog.Logger
 
-	js             jetstream.JetStream
-	nc             *nats.Conn
-	api            string
-	reader         *Reader
-	stream, filter string
-	fn             func(m *Stored, pending uint64)
-	jumped         chan struct{} // wakes a feed that waits
-	check          time.Duration
+	js     jetstream.JetStream
+	nc     *nats.Conn
+	api    string
+	reader *Reader
+	stream string
+	fn     func(m *Stored, pending uint64)
+	jumped chan struct{} // wakes a feed that waits
+	check  time.Duration
 
-	mu   sync.Mutex
-	next uint64
-	jump uint64 // counts jumps
+	mu      sync.Mutex
+	filters []string // never changed in place
+	next    uint64
+	jump    uint64 // counts jumps
 }
 
-// NewFeed returns a feed from sequence from of stream. It calls fn with each
+// NewFeed returns a feed from sequence from of stream, which waits for
+// [Feed.Refilter] if filter is "". It calls fn with each
 // message and with how many more match in the stream; the next message waits
 // until fn returns, in the server beyond a hundred of them.
 func NewFeed(js jetstream.JetStream, stream, filter string, from uint64, fn func(m *Stored, pending uint64)) *Feed {
+	var filters []string
+	if filter != "" {
+		filters = []string{filter}
+	}
 	return &Feed{
 		js: js, nc: js.Conn(), api: apiPrefix(js.Options()), reader: NewReader(js),
-		stream: stream, filter: filter, fn: fn, next: max(from, 1), jumped: make(chan struct{}, 1), check: feedCheck,
+		stream: stream, filters: filters, fn: fn, next: max(from, 1), jumped: make(chan struct{}, 1), check: feedCheck,
 	}
 }
 
@@ -63,9 +70,22 @@ func NewFeed(js jetstream.JetStream, stream, filter string, from uint64, fn func
 // no other message comes before.
 func (f *Feed) Jump(seq uint64) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.jumpLocked(seq)
+}
+
+// Refilter makes the feed go on at seq, as [Feed.Jump] does, with other filters, of
+// which no two may match the same subject. With none it waits.
+func (f *Feed) Refilter(filters []string, seq uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.filters = slices.Clone(filters)
+	f.jumpLocked(seq)
+}
+
+func (f *Feed) jumpLocked(seq uint64) {
 	f.next = max(seq, 1)
 	f.jump++
-	f.mu.Unlock()
 	select {
 	case f.jumped <- struct{}{}:
 	default:
@@ -86,16 +106,16 @@ func (f *Feed) Run(ctx context.Context) error {
 	log := cmp.Or(f.Log, slog.New(slog.DiscardHandler))
 	const shortest, longest = 50 * time.Millisecond, time.Second
 	for wait := shortest; ctx.Err() == nil; {
-		before := f.position()
+		before := f.Next()
 		err := f.read(ctx)
 		if errors.Is(err, errJumped) || ctx.Err() != nil {
 			continue
 		}
-		if f.position() != before {
+		if f.Next() != before {
 			wait = shortest
 		}
 		if wait == shortest { // once, not again for each try
-			log.Warn("feed interrupted, going on", "stream", f.stream, "filter", f.filter, "next_seq", f.position(), "error", err)
+			log.Warn("feed interrupted, going on", "stream", f.stream, "next_seq", f.Next(), "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -107,7 +127,9 @@ func (f *Feed) Run(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-func (f *Feed) position() uint64 {
+// Next returns the sequence at which the feed goes on: while fn runs, the one after
+// its message, unless the feed has jumped since.
+func (f *Feed) Next() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.next
@@ -121,15 +143,18 @@ func (f *Feed) position() uint64 {
 func (f *Feed) read(ctx context.Context) error {
 	f.mu.Lock()
 	r := reading{f: f, jump: f.jump}
-	from := f.next
+	from, filters := f.next, f.filters
 	f.mu.Unlock()
+	if len(filters) == 0 {
+		return f.await(ctx)
+	}
 
 	create, cancel := context.WithTimeout(ctx, feedCreate)
 	defer cancel()
 	status := f.nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
 	defer f.nc.RemoveStatusListener(status)
 	var err error
-	if r.consumer, err = passingConsumer(create, f.js, f.stream, f.filter, from); err != nil {
+	if r.consumer, err = passingConsumer(create, f.js, f.stream, from, filters...); err != nil {
 		return fmt.Errorf("create consumer: %w", err)
 	}
 	// Nobody waits for the answer: the server forgets an idle consumer anyway.
@@ -147,7 +172,7 @@ func (f *Feed) read(ctx context.Context) error {
 	defer silence.Stop()
 	check := time.NewTicker(f.check)
 	defer check.Stop()
-	stood, missed := f.position(), false
+	stood, missed := f.Next(), false
 	for {
 		if r.left == 0 {
 			if err := r.pull(); err != nil {
@@ -171,14 +196,14 @@ func (f *Feed) read(ctx context.Context) error {
 		case <-check.C:
 			// The consumer lives on one replica, which may be far behind the
 			// leader: then the messages do not come although all is well there.
-			if at := f.position(); at != stood {
+			if at := f.Next(); at != stood {
 				stood, missed = at, false
 				continue
 			}
 			look, cancel := context.WithTimeout(ctx, feedLook) // the connection may be lost while it looks
-			last, err := f.reader.lastSeq(look, f.stream, f.filter)
+			behind, err := f.behind(look, stood, filters)
 			cancel()
-			if err != nil || last < stood {
+			if err != nil || !behind {
 				continue
 			}
 			if missed { // and not just on its way
@@ -189,6 +214,26 @@ func (f *Feed) read(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// await returns when the feed has jumped.
+func (f *Feed) await(ctx context.Context) error {
+	select {
+	case <-f.jumped:
+		return errJumped
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// behind reports whether the stream's leader has something for the feed from seq on.
+func (f *Feed) behind(ctx context.Context, seq uint64, filters []string) (bool, error) {
+	for _, filter := range filters {
+		if last, err := f.reader.lastSeq(ctx, f.stream, filter); err != nil || last >= seq {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 func (f *Feed) hasJumped(since uint64) bool {
@@ -263,14 +308,19 @@ func (r *reading) take(m *nats.Msg) error {
 
 // passingConsumer creates a consumer that the server forgets when nobody asks it
 // for messages any more, and returns its name.
-func passingConsumer(ctx context.Context, js jetstream.JetStream, stream, filter string, from uint64) (string, error) {
+func passingConsumer(ctx context.Context, js jetstream.JetStream, stream string, from uint64, filters ...string) (string, error) {
 	name := "feed_" + nuid.Next()
-	_, err := js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
-		Name: name, FilterSubject: filter,
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1),
+	cfg := jetstream.ConsumerConfig{
+		Name: name, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1),
 		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1,
 		InactiveThreshold: feedExpires,
-	})
+	}
+	if len(filters) == 1 { // the request then says so in its subject, and may be permitted by that
+		cfg.FilterSubject = filters[0]
+	} else {
+		cfg.FilterSubjects = filters
+	}
+	_, err := js.CreateConsumer(ctx, stream, cfg)
 	return name, err
 }
 

@@ -130,6 +130,39 @@ func TestFeed_Jump(t *testing.T) {
 	}
 }
 
+func TestFeed_Refilter(t *testing.T) {
+	b := brokertest.Start(t)
+	publish(t, b, 30, "tram.result.1.momo.a", "tram.result.2.momo.b", "tram.result.3.momo.c")
+	got := make(chan uint64, 100)
+	f := broker.NewFeed(b.JS, broker.Results, "", 1, func(m *broker.Stored, _ uint64) { got <- m.Seq })
+	f.CheckEvery(50 * time.Millisecond)
+	run(t, f)
+	expect := func(want ...uint64) {
+		t.Helper()
+		for _, seq := range want {
+			select {
+			case at := <-got:
+				if at != seq {
+					t.Fatalf("got %d, want %d", at, seq)
+				}
+			case <-time.After(15 * time.Second):
+				t.Fatalf("%d does not come", seq)
+			}
+		}
+	}
+	f.Refilter([]string{broker.ResultFilter(1), broker.ResultFilter(3)}, 25) // it has waited for that
+	expect(25, 27, 28, 30)
+	f.Refilter([]string{broker.ResultFilter(2)}, 20)
+	expect(20, 23, 26, 29)
+	f.Refilter(nil, 31)
+	publish(t, b, 3, "tram.result.1.momo.a", "tram.result.2.momo.b", "tram.result.3.momo.c")
+	f.Refilter([]string{broker.ResultFilter(1), broker.ResultFilter(2), broker.ResultFilter(3)}, 31)
+	expect(31, 32, 33)
+	if f.Next() != 34 || len(got) > 0 {
+		t.Errorf("goes on at %d, and %d came besides", f.Next(), len(got))
+	}
+}
+
 // Neither a restart of the server nor the loss of the consumer makes a gap or
 // a repetition.
 func TestFeed_SurvivesServerAndConsumer(t *testing.T) {

@@ -13,12 +13,11 @@ import (
 
 // LastPerSubject returns the last sequence of each subject that matches
 // filter. It holds for every message up to sequence upTo; later ones may be in
-// it or not. Both are zero if nothing matches, as far as the replica that
-// answered knows: one that is behind its leader may say so wrongly.
+// it or not.
 func (r *Reader) LastPerSubject(ctx context.Context, stream, filter string) (last map[string]uint64, upTo uint64, err error) {
 	msgs, end, err := r.batch(ctx, stream, filter, getRequest{MultiLast: []string{filter}, MaxBytes: 8 * maxBatchBytes})
 	switch {
-	case errors.Is(err, errTooMany), errors.Is(err, errNotIntact), err == nil && end.pending > 0:
+	case errors.Is(err, errTooMany), errors.Is(err, errNotIntact), err == nil && (end.pending > 0 || len(msgs) == 0): // of none, a replica does not say up to where
 		return r.lastOneByOne(ctx, stream, filter)
 	case err != nil:
 		return nil, 0, err

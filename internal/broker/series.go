@@ -30,7 +30,7 @@ type Series struct {
 func (r *Reader) Series(ctx context.Context, stream, filter string, from uint64) (*Series, error) {
 	ctx, cancel := context.WithTimeout(ctx, feedCreate)
 	defer cancel()
-	consumer, err := passingConsumer(ctx, r.js, stream, filter, from)
+	consumer, err := passingConsumer(ctx, r.js, stream, from, filter)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: create consumer: %w", stream, err)
 	}

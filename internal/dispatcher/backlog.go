@@ -23,7 +23,7 @@ const (
 // is to bring them. It waits for nothing: what is ready goes on meanwhile.
 func (l *lane) readLocked(class int, now time.Time) {
 	q := &l.queues[class]
-	beside := !q.alone() && l.p.sweeping.Load()
+	beside := !q.alone() && l.p.swept.Load()
 	if beside && events.Classes[class] != events.Urgent && !l.p.d.readers.beside.Allow() {
 		q.starve(now.Add(hungerFor))
 		return
@@ -165,6 +165,15 @@ func (l *lane) waits() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.ContainsFunc(l.queues[:], func(q queue) bool { return !q.idle() })
+}
+
+// leaveSpace says that the lane's partition is gone.
+func (l *lane) leaveSpace() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.queues {
+		l.queues[i].leaveSpace()
+	}
 }
 
 // A gap is what a queue is behind with: something behind from, and up to upTo.

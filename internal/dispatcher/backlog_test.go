@@ -14,7 +14,7 @@ func TestALaneThatWaitsForASweepTriesToReadAgain(t *testing.T) {
 	l := bareLane()
 	l.p.take = context.Background()
 	l.p.d.readers = &readers{beside: rate.NewLimiter(0, 0), over: true}
-	l.p.sweeping.Store(true)
+	l.p.swept.Store(true)
 	l.skipTo(1, 9, false)
 	now := time.Now()
 	l.alarmAt = now.Add(time.Millisecond) // as for a limit

@@ -188,7 +188,7 @@ func TestManyCancels(t *testing.T) {
 	const n = 1000
 	r := newRig(t)
 	d := r.dispatcher(r.b.Conn, calm)
-	d.jumpLag = n / 4
+	d.intake.jumpLag = n / 4
 	stop := r.run(d)
 	r.pause("shop")
 	js, err := jetstream.New(r.b.Conn, jetstream.WithPublishAsyncMaxPending(2*n))

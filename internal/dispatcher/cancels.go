@@ -115,7 +115,7 @@ func (c *cancels) readOn(ctx context.Context, from, to uint64) error {
 
 // take hands a cancel to its lane, unless an owner before us has answered it.
 func (c *cancels) take(ctx context.Context, m *broker.Stored) error {
-	key, _, err := locate(m.Subject)
+	at, err := locate(m.Subject)
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (c *cancels) take(ctx context.Context, m *broker.Stored) error {
 	c.read = m.Seq
 	c.open[m.Seq] = c.p.d.lastResult.Load()
 	c.mu.Unlock()
-	c.p.lane(key).cancel(n)
+	c.p.lane(at.lane).cancel(n)
 	return nil
 }
 

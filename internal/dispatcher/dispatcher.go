@@ -72,6 +72,7 @@ type Dispatcher struct {
 	intending *broker.Outage
 	crew      *crew
 	readers   *readers
+	intake    *intake
 	accounts  atomic.Pointer[map[laneKey]*known]
 	limits    atomic.Pointer[map[string]ratelimit.Limits] // of the groups, by name
 	groups    groupClient
@@ -92,10 +93,7 @@ type Dispatcher struct {
 	gone map[laneKey]bool // accounts whose contracts have yet to be deleted; of Update alone
 
 	began      time.Time
-	jumpLag    uint64        // requests that a feed may lag behind before it jumps
-	maxHeld    int64         // bytes that the queues of all partitions may hold
 	lastResult atomic.Uint64 // the newest position in RESULTS that we know of
-	space      atomic.Int64  // for the queues of each partition
 
 	mu     sync.Mutex
 	opened map[int]*partition
@@ -108,7 +106,7 @@ func New(cfg Config) (*Dispatcher, error) {
 	cfg = cfg.withDefaults()
 	d := &Dispatcher{
 		cfg: cfg, log: cfg.Log, client: cfg.Client.WithTimeout(cfg.CallTimeout), reader: broker.NewReader(cfg.JS),
-		jumpLag: 200, maxHeld: maxHeld, opened: make(map[int]*partition), ended: make(map[int]chan struct{}),
+		opened: make(map[int]*partition), ended: make(map[int]chan struct{}),
 		controls: controls{all: make(map[laneKey]*control)}, began: time.Now(), gone: make(map[laneKey]bool),
 	}
 	accounts, err := d.check(cfg.Accounts)
@@ -130,7 +128,7 @@ func New(cfg Config) (*Dispatcher, error) {
 	d.results = newResultStore(&d.cfg, d.reader, d.crew)
 	d.readers = newReaders(d.reader)
 	d.schedules = newSchedules(d)
-	d.shareSpace(cfg.Partitions) // until it is known how many they are
+	d.intake = newIntake(d)
 	d.owner = NewOwner(OwnerConfig{JS: cfg.JS, Partitions: cfg.Partitions, Lease: cfg.Lease, Log: cfg.Log}, d)
 	return d, nil
 }
@@ -161,6 +159,8 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	defer d.readers.close()
+	d.intake.run()
+	defer d.intake.close()
 	watching.Go(func() { d.watchControls(ctx) })
 	watching.Go(func() { d.answerStatus(ctx) })
 	watching.Go(func() { d.schedules.run(ctx) })
@@ -183,6 +183,7 @@ func (d *Dispatcher) Open(ctx context.Context, n int, epoch uint64) error {
 	}
 	p := newPartition(d, n, epoch)
 	if err := p.open(ctx); err != nil {
+		d.intake.leave(p)
 		p.drop()
 		if _, newer := errors.AsType[*ledger.NewerError](err); newer {
 			d.giveUp(fmt.Errorf("take over partition %d: %w", n, err))
@@ -191,7 +192,6 @@ func (d *Dispatcher) Open(ctx context.Context, n int, epoch uint64) error {
 	}
 	d.mu.Lock()
 	d.opened[n] = p
-	d.shareSpace(len(d.opened))
 	d.mu.Unlock()
 	if err := p.keeper.keep(*d.limits.Load()); err != nil {
 		d.remove(n)
@@ -260,10 +260,12 @@ func (d *Dispatcher) awaitEnd(ctx context.Context, n int) error {
 
 func (d *Dispatcher) remove(n int) *partition {
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	p := d.opened[n]
 	delete(d.opened, n)
-	d.shareSpace(len(d.opened))
+	d.mu.Unlock()
+	if p != nil {
+		d.intake.leave(p)
+	}
 	return p
 }
 

@@ -156,6 +156,7 @@ type rig struct {
 	seen   map[uint64][]*ledger.Result // by request
 	stored map[uint64]*ledger.Result   // by sequence in RESULTS
 	next   uint64                      // position in RESULTS
+	sent   int                         // by backlogs
 }
 
 func newRig(t *testing.T) *rig { return newRigOf(t, 8) }

@@ -84,7 +84,7 @@ const (
 func newLane(p *partition, key laneKey, acct *account, seq uint64) *lane {
 	l := &lane{p: p, key: key, results: broker.ResultSubject(p.n, key.provider, key.account), acct: acct}
 	for i := range l.queues {
-		l.queues[i] = queue{taken: seq, head: seq, skipped: seq, space: &p.space}
+		l.queues[i] = queue{taken: seq, head: seq, skipped: seq, space: &p.d.intake.space}
 	}
 	return l
 }

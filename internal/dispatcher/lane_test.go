@@ -65,7 +65,7 @@ func TestTheFeedJumpsOverABurst(t *testing.T) {
 	}
 	r.desk.hold = make(chan struct{})
 	d := r.dispatcher(r.b.Conn, nil)
-	d.jumpLag = 20
+	d.intake.jumpLag = 20
 	r.run(d)
 	r.eventually(func() string {
 		if len(r.desk.made()) < 30+startConcurrency {

@@ -38,17 +38,11 @@ type partition struct {
 	cancels *cancels
 	voids   uint64 // as [voids] has it, of every lane when it was taken over
 	keeper  *keeper
-	feed    *broker.Feed
-	jumping atomic.Bool
-
-	routing  sync.Mutex    // what the feed brings, its jumps, and the ends of a sweep
-	sweeping atomic.Bool   // changed while that is held
-	told     uint64        // the newest request that lanes know of though the feed has not come to it; under routing
-	fed      atomic.Uint64 // the newest request that the feed has handed on
+	fed     atomic.Uint64 // the newest request that the intake has handed on or, when it began, has told of
+	swept   atomic.Bool   // a sweep brings the lanes what they are behind with
 
 	mu    sync.Mutex
 	lanes map[laneKey]*lane
-	space space // for their queues
 
 	pastMu sync.Mutex
 	past   map[uint64]*past // what owners before us did, of requests not met again yet
@@ -75,104 +69,74 @@ func newPartition(d *Dispatcher, n int, epoch uint64) *partition {
 	}
 	p.marks = &checkpoints{js: d.cfg.JS, reader: d.reader, n: n}
 	p.keeper = newKeeper(p, d.cfg.JS.Conn())
-	p.space.most, p.space.wake = &d.space, make(chan struct{}, 1)
 	return p
 }
 
-// run feeds the lanes from just after sequence from, until no more is taken.
-func (p *partition) run(from uint64) {
-	p.feed = broker.NewFeed(p.d.cfg.JS, broker.Requests, broker.PartitionFilter(p.n), from+1, p.route)
-	p.feed.Log = p.log
-	p.wg.Go(func() {
-		p.feed.Run(p.take) // ends with p.take, and with nothing else
-	})
+// run works what is told of the partition, until no more is taken.
+func (p *partition) run() {
 	p.wg.Go(p.cancels.run)
 	p.wg.Go(p.mark)
 }
 
-// route hands a request to its lane.
-func (p *partition) route(m *broker.Stored, pending uint64) {
-	key, class, err := locate(m.Subject)
-	if err != nil { // the stream's own transform wrote it
-		p.log.Error("request on a strange subject", "seq", m.Seq, "error", err)
-		return
-	}
-	p.hand(key, class, m)
-	if pending > p.d.jumpLag && p.jumping.CompareAndSwap(false, true) {
-		p.wg.Go(p.jump)
-	}
+// A newest is the newest request of each subject of a partition, as it is known up
+// to a sequence.
+type newest struct {
+	last map[string]uint64
+	upTo uint64
 }
 
-// hand hands m on. When several lanes have more than they have room for, a sweep
-// follows the feed.
-func (p *partition) hand(key laneKey, class int, m *broker.Stored) {
-	p.routing.Lock()
-	defer p.routing.Unlock()
-	defer p.fed.Store(m.Seq)
-	if isCancel(m.Subject) {
-		p.cancels.upTo(m.Seq)
-		return
-	}
-	for there := false; !there; {
-		l := p.lane(key)
-		if !p.sweeping.Load() && l.falls(class, m) {
-			p.sweepLocked(m.Seq - 1)
+// after reports whether any of them comes after seq.
+func (n newest) after(seq uint64) bool {
+	for _, last := range n.last {
+		if last > seq {
+			return true
 		}
-		there = l.offer(class, m, p.sweeping.Load())
 	}
+	return false
 }
 
-// jump takes the feed to the end of the partition, so that a burst for one
-// account does not delay the others behind it. The lanes learn how far their
-// requests go; a sweep brings them what the feed jumps over, or they read it
-// themselves.
-func (p *partition) jump() {
-	defer p.jumping.Store(false)
-	last, upTo, err := p.reader.LastPerSubject(p.take, broker.Requests, broker.PartitionFilter(p.n))
-	if err != nil {
-		p.log.Warn("feed does not jump", "error", err)
-		return
-	}
-	p.routing.Lock()
-	defer p.routing.Unlock()
-	if upTo <= p.fed.Load() {
-		return
-	}
-	var told []*lane
-	for subject, seq := range last {
-		key, class, err := locate(subject)
-		if err != nil || isCancel(subject) {
+func (p *partition) newest(ctx context.Context) (n newest, err error) {
+	n.last, n.upTo, err = p.reader.LastPerSubject(ctx, broker.Requests, broker.PartitionFilter(p.n))
+	return n, err
+}
+
+// learn tells the lanes of requests that the feed will not bring, and returns those
+// that have some.
+func (p *partition) learn(n newest) (told []*lane) {
+	fed := p.fed.Load()
+	for subject, seq := range n.last {
+		at, err := locate(subject)
+		if err != nil || isCancel(subject) || seq <= fed {
 			continue
 		}
-		l := p.lane(key)
-		for !l.skipTo(class, seq, other(subject)) {
-			l = p.lane(key)
+		l := p.lane(at.lane)
+		for !l.skipTo(at.class, seq, other(subject)) {
+			l = p.lane(at.lane)
 		}
 		told = append(told, l)
 	}
-	p.cancels.upTo(upTo)
-	p.feed.Jump(upTo + 1)
-	if p.told = upTo; !p.sweeping.Load() {
-		p.sweepLocked(p.fed.Load())
-	}
-	for _, l := range told { // now that they know whether there is a sweep
-		l.stir()
-	}
-	p.log.Info("feed jumped", "to_seq", upTo)
+	p.cancels.upTo(n.upTo)
+	return told
 }
 
-// locate finds the lane and the class of a stored request by its subject.
-func locate(subject string) (laneKey, int, error) {
+// An address is where a request belongs.
+type address struct {
+	partition int
+	lane      laneKey
+	class     int
+}
+
+// locate finds where a stored request belongs by its subject.
+func locate(subject string) (address, error) {
 	s, err := broker.ParseStored(subject)
 	if err != nil {
-		return laneKey{}, 0, err
+		return address{}, err
 	}
-	key := laneKey{provider: s.Provider, account: s.Account}
-	class := slices.Index(events.Classes, s.Class)
-	if class < 0 {
-		key.oddClass, class = string(s.Class), 0
+	at := address{s.Partition, laneKey{provider: s.Provider, account: s.Account}, slices.Index(events.Classes, s.Class)}
+	if at.class < 0 {
+		at.lane.oddClass, at.class = string(s.Class), 0
 	}
-	return key, class, nil
+	return at, nil
 }
 
 // lane returns the lane of an account, made on first use.

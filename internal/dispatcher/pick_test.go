@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,9 +66,8 @@ func TestNormalAndBulkShareByWeight(t *testing.T) {
 
 // bareLane is a lane at which the test looks, and no crew.
 func bareLane() *lane {
-	p := &partition{d: &Dispatcher{crew: newCrew(0, nil)}, intents: &intentLog{}, maxAge: time.Hour, past: map[uint64]*past{}}
-	p.space.most = new(atomic.Int64)
-	p.space.most.Store(maxHeld)
+	d := &Dispatcher{crew: newCrew(0, nil), intake: &intake{space: space{most: maxHeld}}}
+	p := &partition{d: d, intents: &intentLog{}, maxAge: time.Hour, past: map[uint64]*past{}}
 	return newLane(p, laneKey{provider: "fake", account: "shop"}, nil, 0)
 }
 

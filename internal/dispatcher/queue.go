@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/tramhq/tram/internal/broker"
+	"github.com/tramhq/tram/pkg/events"
 )
 
 // A queue holds the next few requests of one lane and class. What feed or sweep
@@ -26,12 +27,12 @@ type queue struct {
 	lag     int32     // how often in a row the stream did not have what the feed has seen
 	readAt  time.Time // when it was read last
 	hungry  time.Time // nothing is in items, and a sweep is awaited until then; zero: it is not so
-	space   *space    // that it shares with the other queues of the partition
+	space   *space    // that it shares with all other queues; nil when its partition is gone
 }
 
 const (
 	queueItems = 64
-	queueBytes = 256 << 10
+	queueBytes = 4 * events.MaxBody
 
 	// fewItems is what a queue may hold, and read at once, when the partition has
 	// no room for more.
@@ -190,6 +191,15 @@ func (q *queue) take() *broker.Stored {
 	}
 	q.taken = m.Seq
 	return m
+}
+
+// leaveSpace says that the queue takes no room any more: its partition is gone.
+func (q *queue) leaveSpace() {
+	for _, m := range q.items {
+		q.space.release(m, q)
+	}
+	q.fed()
+	q.space = nil
 }
 
 // caughtUp says that the stream has nothing between head and skipped any more.

@@ -2,7 +2,6 @@ package dispatcher
 
 import (
 	"slices"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -123,9 +122,7 @@ func TestQueueTakesEveryRequestOnceInOrder(t *testing.T) {
 // taken get back to more.
 func TestQueuesShareTheirRoom(t *testing.T) {
 	const accounts, size = 1000, 500
-	var most atomic.Int64
-	most.Store(maxHeld)
-	r := space{most: &most}
+	r := space{most: maxHeld}
 	queues := make([]*queue, accounts)
 	seq := uint64(0)
 	for i := range queues {
@@ -142,13 +139,20 @@ func TestQueuesShareTheirRoom(t *testing.T) {
 	if got := queues[0].nextChunk(now); got != fewItems {
 		t.Errorf("reads %d without room, want %d", got, fewItems)
 	}
-	for _, q := range queues {
+	for i, q := range queues {
 		if len(q.items) < fewItems {
 			t.Fatalf("a queue holds %d requests, want %d at least", len(q.items), fewItems)
+		}
+		if i%2 == 0 { // its partition goes
+			q.starve(now)
+			q.leaveSpace()
 		}
 		for q.peek() != nil {
 			q.take()
 		}
+	}
+	if hungry := r.hungry.Load(); hungry != 0 {
+		t.Errorf("%d queues hunger that are gone", hungry)
 	}
 	if held := r.held.Load(); held != 0 {
 		t.Errorf("%d bytes are held by nobody", held)

@@ -110,12 +110,31 @@ func (p *partition) open(ctx context.Context) error {
 			p.lane(key).silence(s.silent)
 		}
 	}
-	p.resumeSweep()
+	n, err := p.since(ctx, ck.Feed)
+	if err != nil {
+		return err
+	}
+	p.d.intake.join(p, n)
 	for _, l := range p.all() {
 		l.stir()
 	}
-	p.run(ck.Feed)
+	p.run()
 	return nil
+}
+
+// since returns the newest requests, those after feed being news. Of an account that
+// is not in the checkpoint they may be all that the stream has for a long way: its
+// lane begins right before the first of them.
+func (p *partition) since(ctx context.Context, feed uint64) (newest, error) {
+	n, err := p.newest(ctx)
+	if err != nil || !n.after(feed) {
+		return n, err
+	}
+	first, _, err := p.reader.NextBySubject(ctx, broker.Requests, broker.PartitionFilter(p.n), feed+1, 1)
+	if err == nil && len(first) > 0 {
+		p.fed.Store(first[0].Seq - 1)
+	}
+	return n, err
 }
 
 func (p *partition) readIntents(ctx context.Context, after uint64) error {

@@ -6,11 +6,11 @@ import (
 	"github.com/tramhq/tram/internal/broker"
 )
 
-// A space is what the queues of a partition may hold together, roughly: thousands
+// A space is what the queues of a dispatcher may hold together, roughly: thousands
 // of accounts that each had a few kilobytes would be a lot of memory. A nil space
 // has no end.
 type space struct {
-	most   *atomic.Int64 // bytes
+	most   int64 // bytes
 	held   atomic.Int64
 	hungry atomic.Int64          // queues that wait for a sweep
 	awaits atomic.Pointer[queue] // has no room for what a sweep has; spaceItself if the space has none, nil if none waits
@@ -18,15 +18,9 @@ type space struct {
 }
 
 const (
-	maxHeld   = 12 << 20 // bytes, that all partitions of a dispatcher share evenly
-	leastHeld = 64 << 10 // for each of them
-	heldEach  = 2 << 10  // of a request beside its body: headers, for the most part
+	maxHeld  = 12 << 20 // bytes
+	heldEach = 2 << 10  // of a request beside its body: headers, for the most part
 )
-
-// shareSpace lets each of so many partitions hold as much.
-func (d *Dispatcher) shareSpace(partitions int) {
-	d.space.Store(max(d.maxHeld/int64(max(partitions, 1)), leastHeld))
-}
 
 var spaceItself = new(queue)
 
@@ -43,7 +37,7 @@ func (r *space) release(m *broker.Stored, q *queue) {
 	}
 	held := r.held.Add(-int64(len(m.Data)) - heldEach)
 	// Half of it, so that a sweep is not woken for each request.
-	if a := r.awaits.Load(); a == q && len(q.items) <= queueItems/2 || a == spaceItself && held <= r.most.Load()/2 {
+	if a := r.awaits.Load(); a == q && len(q.items) <= queueItems/2 || a == spaceItself && held <= r.most/2 {
 		r.rouse()
 	}
 }
@@ -55,7 +49,7 @@ func (r *space) rouse() {
 	}
 }
 
-func (r *space) left() bool { return r == nil || r.held.Load() < r.most.Load() }
+func (r *space) left() bool { return r == nil || r.held.Load() < r.most }
 
 func (r *space) hunger(n int64) {
 	if r != nil {

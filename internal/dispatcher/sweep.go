@@ -1,7 +1,9 @@
 package dispatcher
 
 import (
+	"cmp"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -11,33 +13,51 @@ import (
 )
 
 // A sweep follows the feed, and brings all lanes what that has jumped over, or what
-// they had no room for: one reading for the partition. When each of thousands of lanes reads its own
-// backlog, the broker walks over those of all others each time.
+// they had no room for: one reading for all of them. When each of thousands of lanes
+// reads its own backlog, the broker walks over those of all others each time.
 //
 // It waits where a lane has no room, unless others hunger meanwhile: then what the
 // lane has no room for, it reads itself some day. So it does when a sweep ends
 // because it mostly brings what nobody can take: a burst for one account. Requests
 // that are urgent wait for no sweep, and of the others a few need not.
 type sweep struct {
-	p    *partition
-	next uint64 // everything before was brought
-	lag  int    // how often in a row there was nothing
+	in       *intake
+	entering []entrant // partitions that have come since; under in.mu
+
+	parts map[int]*partition // that it brings something
+	next  uint64             // everything before was brought
+	lag   int                // how often in a row there was nothing
 
 	pass           int // that may be brought whether there is room or not
 	stalls         int // how often in a row there had to be a pass
 	brought, taken int // lately, but for what was there already
+	useless        int // requests in a row that nobody took
+}
+
+// An entrant is a partition that has come, with so many lanes that are behind. They
+// lack nothing up to from, and know of requests up to known; the feed brings the
+// partition what comes after upTo.
+type entrant struct {
+	p                 *partition
+	lanes             int
+	from, known, upTo uint64
 }
 
 const (
-	sweepFrom  = 2  // lanes in which something waits; one reads better alone
-	sweepBatch = 32 // requests at once
+	sweepFrom  = 2   // lanes in which something waits; one reads better alone
+	sweepBatch = 512 // requests at once
 
-	// sweepPatience is how long lanes may hunger while the sweep waits for room.
+	// sweepPatience is how long lanes may hunger while the sweep waits for room, and
+	// sweepPass how many requests it then brings at first, whether there is room or not.
 	sweepPatience = 100 * time.Millisecond
+	sweepPass     = 32
 
 	// sweepFar is how far a lane may be behind the others, in sequences, when a sweep
-	// begins for all of them.
-	sweepFar = 50_000
+	// begins for all of them. That of a partition that comes goes back so far for each
+	// of its lanes, and for so many of them. A sweep also ends when it has brought
+	// nothing for so long.
+	sweepFar  = 50_000
+	sweepBack = 20
 
 	// Of sweepLook requests, a sweep that goes on has brought one in sweepWaste to
 	// somebody who had use for it.
@@ -56,96 +76,106 @@ const (
 func newReadsBeside() *rate.Limiter { return rate.NewLimiter(readsBeside, maxReads) }
 
 var (
-	errSwept = errors.New("the sweep has come to where the feed is")
-	errWaste = errors.New("the sweep brings what nobody can take")
+	errSwept   = errors.New("the sweep has come to where the feed is")
+	errWaste   = errors.New("the sweep brings what nobody can take")
+	errEntered = errors.New("there are other partitions to sweep for")
 )
 
-// sweepLocked has a sweep begin behind a sequence, if there are enough lanes in which
-// something waits; p.routing must be held. They have missed nothing since.
-func (p *partition) sweepLocked(after uint64) {
-	busy := 0
-	for _, l := range p.all() {
-		if l.waits() {
-			busy++
-		}
-	}
-	if busy < sweepFrom {
-		p.forsake()
-		return
-	}
-	p.sweeping.Store(true)
-	s := &sweep{p: p, next: after + 1}
-	p.wg.Go(s.run)
-}
-
-// resumeSweep has a sweep begin for the lanes that are behind when the partition is
-// taken over. Those that are far behind the others read alone.
-func (p *partition) resumeSweep() {
-	p.routing.Lock()
-	defer p.routing.Unlock()
+// entrant looks what the lanes are behind with. Those that are far behind the others
+// read alone.
+func (p *partition) entrant() entrant {
+	e := entrant{p: p, from: p.fed.Load(), upTo: p.fed.Load()}
 	var heads []uint64
 	for _, l := range p.all() {
 		for _, b := range l.behind() {
-			heads, p.told = append(heads, b.from), max(p.told, b.upTo)
+			heads, e.known = append(heads, b.from), max(e.known, b.upTo)
 		}
 	}
-	if len(heads) == 0 {
-		return
+	if e.lanes = len(heads); e.lanes == 0 {
+		return e
 	}
 	slices.Sort(heads)
 	median := heads[len(heads)/2]
-	first := heads[slices.IndexFunc(heads, func(head uint64) bool { return head+sweepFar >= median })]
+	e.from = heads[slices.IndexFunc(heads, func(head uint64) bool { return head+sweepFar >= median })]
 	for _, l := range p.all() {
-		l.missUpTo(first)
+		l.missUpTo(e.from)
 	}
-	p.sweepLocked(first)
-}
-
-// forsake has every lane read alone what it is behind with.
-func (p *partition) forsake() {
-	p.sweeping.Store(false)
-	for _, l := range p.all() {
-		l.forsake()
-	}
+	return e
 }
 
 func (s *sweep) run() {
-	p, ctx := s.p, s.p.take
-	for ctx.Err() == nil {
+	in := s.in
+	for in.ctx.Err() == nil {
 		err := s.read()
 		switch {
 		case errors.Is(err, errSwept):
 			return
 		case errors.Is(err, errWaste):
-			p.routing.Lock()
-			p.forsake()
-			p.routing.Unlock()
+			in.mu.Lock()
+			in.forsakeLocked()
+			in.mu.Unlock()
 			return
 		}
-		if ctx.Err() == nil {
-			p.log.Debug("sweep interrupted, going on", "next_seq", s.next, "error", err)
-			sleep(ctx, lagWait)
+		if in.ctx.Err() == nil && !errors.Is(err, errEntered) {
+			in.log.Debug("sweep interrupted, going on", "next_seq", s.next, "error", err)
+			sleep(in.ctx, lagWait)
 		}
 	}
 }
 
-// read sweeps by one consumer until that fails, or the sweep is over.
+// admit lets those enter that have come, and returns what to read. The sweep goes
+// back to where they are, if that is not too far.
+func (s *sweep) admit() (filter string) {
+	s.in.mu.Lock()
+	defer s.in.mu.Unlock()
+	for _, e := range s.entering {
+		s.next = min(s.next, e.upTo+1)
+		if far := uint64(sweepFar * min(e.lanes, sweepBack)); e.from+far >= s.next {
+			s.next = min(s.next, e.from+1)
+			continue
+		}
+		for _, l := range e.p.all() {
+			l.missUpTo(s.next - 1)
+			l.stir()
+		}
+	}
+	s.entering = nil
+	s.parts = maps.Clone(s.in.parts)
+	if len(s.parts) == 1 {
+		for n := range s.parts {
+			return broker.PartitionFilter(n)
+		}
+	}
+	return broker.AllRequests
+}
+
+func (s *sweep) entered() bool {
+	s.in.mu.Lock()
+	defer s.in.mu.Unlock()
+	return len(s.entering) > 0
+}
+
+// read sweeps by one consumer until that fails, somebody enters, or the sweep is
+// over. Of what it reads much may belong to other dispatchers: to have the broker
+// leave that out would cost the broker more.
 func (s *sweep) read() error {
-	p, ctx := s.p, s.p.take
-	series, err := p.reader.Series(ctx, broker.Requests, broker.PartitionFilter(p.n), s.next)
+	in := s.in
+	filter := s.admit()
+	series, err := in.reader.Series(in.ctx, broker.Requests, filter, s.next)
 	if err != nil {
 		return err
 	}
 	defer series.Close()
 	for {
-		msgs, err := series.Next(ctx, sweepBatch)
+		if s.entered() {
+			return errEntered
+		}
+		msgs, err := series.Next(in.ctx, sweepBatch)
 		if err != nil {
 			return err
 		}
-		for _, m := range msgs {
-			if err := s.bring(m); err != nil {
-				return err
-			}
+		if err := s.bring(msgs); err != nil {
+			return err
 		}
 		if len(msgs) == sweepBatch {
 			s.lag = 0
@@ -161,66 +191,97 @@ func (s *sweep) read() error {
 		if s.lag++; s.lag == lagTries { // what the feed has seen is gone, or far from this replica
 			return errWaste
 		}
-		sleep(ctx, lagWait)
+		sleep(in.ctx, lagWait)
 	}
 }
 
 // reachesFeed ends the sweep if it has brought all that the lanes were told of.
 func (s *sweep) reachesFeed() bool {
-	p := s.p
-	p.routing.Lock()
-	defer p.routing.Unlock()
-	if s.next <= max(p.fed.Load(), p.told) {
+	in := s.in
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if len(s.entering) > 0 || s.next <= max(in.fed, in.told) {
 		return false
 	}
-	p.sweeping.Store(false)
+	in.sweep = nil
+	in.sweptLocked(false)
 	return true
 }
 
-// bring hands m to its lane.
-func (s *sweep) bring(m *broker.Stored) error {
-	s.next = m.Seq + 1
-	key, class, err := locate(m.Subject)
-	if err != nil || isCancel(m.Subject) { // the feed tells of both
-		return nil
+// bring hands requests to their lanes, partition by partition: what is picked together
+// then has its intents stored together.
+func (s *sweep) bring(msgs []*broker.Stored) error {
+	next := s.next
+	var ours []located
+	for _, m := range msgs {
+		next = m.Seq + 1
+		s.useless++
+		at, err := locate(m.Subject)
+		if err == nil && !isCancel(m.Subject) && s.parts[at.partition] != nil { // the feed tells of cancels
+			ours = append(ours, located{at, m})
+		}
 	}
-	for {
-		l := s.p.lane(key)
-		s.await(l, class, m)
-		use, there := l.sweep(class, m)
-		if !there {
-			continue
+	slices.SortStableFunc(ours, func(a, b located) int { return cmp.Compare(a.partition, b.partition) })
+	for _, m := range ours {
+		use, err := s.hand(m)
+		if err != nil {
+			return err
 		}
 		switch use {
 		case tookIt:
 			s.taken++
 			s.brought++
+			s.useless = 0
 		case missedIt:
 			s.brought++
 		}
-		break
 	}
-	if s.brought == sweepLook {
+	s.next = next
+	if s.brought >= sweepLook {
 		if s.taken*sweepWaste < s.brought {
 			return errWaste
 		}
 		s.brought, s.taken = 0, 0
 	}
-	return s.p.take.Err()
+	if s.useless >= sweepFar {
+		return errWaste
+	}
+	return s.in.ctx.Err()
+}
+
+// A located request is one with where it belongs.
+type located struct {
+	address
+	*broker.Stored
+}
+
+// hand waits for room for m, and hands it on.
+func (s *sweep) hand(m located) (use, error) {
+	p := s.parts[m.partition]
+	for p.take.Err() == nil {
+		l := p.lane(m.lane)
+		if err := s.await(l, m.class, m.Stored); err != nil {
+			return hadIt, err
+		}
+		if use, there := l.sweep(m.class, m.Stored); there {
+			return use, nil
+		}
+	}
+	return hadIt, nil
 }
 
 // await waits for room for m, or until somebody has hungered for too long. From
 // one such time to the next twice as much passes, for lanes that cannot call may
 // hold all the room there is.
-func (s *sweep) await(l *lane, class int, m *broker.Stored) {
-	space := &s.p.space
+func (s *sweep) await(l *lane, class int, m *broker.Stored) error {
+	space := &s.in.space
 	if s.pass > 0 && space.hungry.Load() > 0 {
 		s.pass--
-		return
+		return nil
 	}
 	s.pass = 0
 	if l.awaited(class, m) == nil {
-		return
+		return nil
 	}
 	defer space.awaits.Store(nil)
 	look := time.NewTicker(sweepPatience)
@@ -228,21 +289,26 @@ func (s *sweep) await(l *lane, class int, m *broker.Stored) {
 	for {
 		a := l.awaited(class, m)
 		space.awaits.Store(a)
-		if a == nil || l.awaited(class, m) == nil { // just before it was known to wait
+		switch {
+		case a == nil || l.awaited(class, m) == nil: // just before it was known to wait
 			s.stalls = 0
-			return
+			return nil
+		case s.entered():
+			return errEntered
 		}
 		select {
 		case <-space.wake:
 		case <-look.C:
 			// A crew that has its hands full could do no more for them.
-			if space.hungry.Load() > 0 && (a != spaceItself || !s.p.d.crew.full()) {
-				s.pass = sweepBatch << min(s.stalls, 6)
+			if space.hungry.Load() > 0 && (a != spaceItself || !s.in.crew.full()) {
+				s.pass = sweepPass << min(s.stalls, 6)
 				s.stalls++
-				return
+				return nil
 			}
-		case <-s.p.take.Done():
-			return
+		case <-l.p.take.Done():
+			return nil
+		case <-s.in.ctx.Done():
+			return s.in.ctx.Err()
 		}
 	}
 }

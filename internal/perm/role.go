@@ -94,6 +94,12 @@ func feed(purpose, stream, filter string) []Grant {
 	)
 }
 
+// feedSome lets it choose some subjects of those that a feed may follow: the
+// server does not have several in the request's own.
+func feedSome(purpose, stream string) []Grant {
+	return grants(purpose, "$JS.API.CONSUMER.CREATE."+stream+".*")
+}
+
 // share lets it take part in one durable consumer. Acknowledgements come in two
 // forms, of which the server chooses one.
 func share(purpose, stream, durable string) []Grant {
