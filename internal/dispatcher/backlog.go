@@ -191,6 +191,17 @@ func (l *lane) behind() (gaps []gap) {
 	return gaps
 }
 
+// nothingUpTo says that the stream has nothing new up to seq.
+func (l *lane) nothingUpTo(seq uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.queues {
+		if q := &l.queues[i]; !q.behind() {
+			q.head = max(q.head, seq)
+		}
+	}
+}
+
 // missUpTo says that what comes up to seq has to be read by the lane itself.
 func (l *lane) missUpTo(seq uint64) {
 	l.mu.Lock()

@@ -122,9 +122,8 @@ func (p *partition) open(ctx context.Context) error {
 	return nil
 }
 
-// since returns the newest requests, those after feed being news. Of an account that
-// is not in the checkpoint they may be all that the stream has for a long way: its
-// lane begins right before the first of them.
+// since returns the newest requests, those after feed being news. The first of them
+// may be far from there: lanes that are not behind begin right before it.
 func (p *partition) since(ctx context.Context, feed uint64) (newest, error) {
 	n, err := p.newest(ctx)
 	if err != nil || !n.after(feed) {
@@ -132,7 +131,11 @@ func (p *partition) since(ctx context.Context, feed uint64) (newest, error) {
 	}
 	first, _, err := p.reader.NextBySubject(ctx, broker.Requests, broker.PartitionFilter(p.n), feed+1, 1)
 	if err == nil && len(first) > 0 {
-		p.fed.Store(first[0].Seq - 1)
+		before := first[0].Seq - 1
+		p.fed.Store(before)
+		for _, l := range p.all() {
+			l.nothingUpTo(before)
+		}
 	}
 	return n, err
 }
