@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -120,6 +121,21 @@ func (c *calendar) published(name string, want ...string) {
 	if got := c.requests(name); strings.Join(got, " ") != strings.Join(want, " ") {
 		c.t.Errorf("%s has published %v, want %v", name, got, want)
 	}
+}
+
+// settled waits until a report that has ended is open nowhere any more.
+func (c *calendar) settled(account string, seq uint64) {
+	c.t.Helper()
+	c.eventually(func() string {
+		for _, d := range c.seers {
+			for _, p := range d.partitions() {
+				if open, _ := p.has(laneKey{provider: "fake", account: account}, slices.Index(events.Classes, events.Bulk), seq); open {
+					return "it is open still"
+				}
+			}
+		}
+		return ""
+	})
 }
 
 // Of several dispatchers one runs a schedule when it is due, once, and what was
@@ -251,6 +267,7 @@ func TestAScheduleSkips(t *testing.T) {
 	}
 	close(hold)
 	c.ends(first.Last.Seq)
+	c.settled("shop", first.Last.Seq)
 	c.turn(1)
 	last := c.handled("daily")
 	c.published("daily", first.Last.ID, last.Last.ID)
