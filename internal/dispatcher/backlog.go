@@ -191,13 +191,15 @@ func (l *lane) behind() (gaps []gap) {
 	return gaps
 }
 
-// nothingUpTo says that the stream has nothing new up to seq.
+// nothingUpTo says that the stream has nothing new up to seq. The lane has not begun
+// yet: what it has not handed out, it is behind with.
 func (l *lane) nothingUpTo(seq uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range l.queues {
 		if q := &l.queues[i]; !q.behind() {
 			q.head = max(q.head, seq)
+			q.taken = q.head // or the next owner looks for what is between
 		}
 	}
 }

@@ -72,10 +72,12 @@ func (in *intake) close() {
 }
 
 // join brings p its requests from now on. Its lanes stand where their last
-// checkpoint has them, and learn what has come since.
+// checkpoint has them, and learn what has come since. A replica that is far behind
+// does not know of what the owner before has worked: that is not worked again.
 func (in *intake) join(p *partition, n newest) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	n.upTo = max(n.upTo, p.fed.Load())
 	p.learn(n)
 	p.fed.Store(n.upTo)
 	if in.fed > n.upTo || len(in.parts) == 0 {

@@ -26,6 +26,7 @@ type poisonPlan struct {
 
 const (
 	poisonEvery    = 100 // good sends for one bad request
+	poisonKinds    = 14
 	poisonAccounts = 20
 	getsHTML       = "0610000009" // as the answer to a send
 )
@@ -146,7 +147,7 @@ func (p *poisoning) poison(i int) (*nats.Msg, error) {
 		send.Report = &events.Report{Report: "caresoft.zalo_user_status", Recipient: events.Recipient{Kind: events.ByPhone, Value: recipient}}
 		return encode(send)
 	}
-	switch i % 10 {
+	switch i % poisonKinds {
 	case 0:
 		seeds := hostile()
 		return raw(func(m *nats.Msg) { m.Data = p.mutate(seeds[i%len(seeds)]) })
@@ -168,8 +169,17 @@ func (p *poisoning) poison(i int) (*nats.Msg, error) {
 		return status(breaksParse)
 	case 8:
 		return status(breaksCollector)
+	case 9:
+		return status(isUnreadable)
+	case 10:
+		return raw(func(m *nats.Msg) { m.Header.Del(events.HeaderID) })
+	case 11:
+		return raw(func(m *nats.Msg) { m.Subject = strings.TrimSuffix(m.Subject, string(send.Class)) + "soon" })
+	case 12:
+		return raw(func(m *nats.Msg) { m.Subject = strings.Replace(m.Subject, "."+a.Name+".", ".nobody.", 1) })
 	}
-	return status(isUnreadable)
+	send.Send.Recipient.Kind = events.ByMessengerUserID // which this provider does not know
+	return encode(send)
 }
 
 func (p *poisoning) judge(ctx context.Context, took [2]time.Duration) (report, error) {
@@ -238,7 +248,7 @@ func (p *poisoning) judge(ctx context.Context, took [2]time.Duration) (report, e
 // panics is how many of the bad requests break the provider package.
 func (p *poisoning) panics() (n int) {
 	for i := range p.bad {
-		if k := i % 10; k == 4 || k == 5 || k == 7 || k == 8 {
+		if k := i % poisonKinds; k == 4 || k == 5 || k == 7 || k == 8 {
 			n++
 		}
 	}
