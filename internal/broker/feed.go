@@ -315,10 +315,11 @@ func passingConsumer(ctx context.Context, js jetstream.JetStream, stream string,
 		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1,
 		InactiveThreshold: feedExpires,
 	}
-	if len(filters) == 1 { // the request then says so in its subject, and may be permitted by that
-		cfg.FilterSubject = filters[0]
-	} else {
+	switch {
+	case len(filters) > 1:
 		cfg.FilterSubjects = filters
+	case filters[0] != ">": // which, left out, has the server not even look at subjects
+		cfg.FilterSubject = filters[0] // the request then says so in its subject, and may be permitted by that
 	}
 	_, err := js.CreateConsumer(ctx, stream, cfg)
 	return name, err

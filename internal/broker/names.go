@@ -162,8 +162,9 @@ func VoidFilter(p int) string { return fmt.Sprintf("tram.later.void.%d.>", p) }
 // CancelFilter matches all cancels of partition p.
 func CancelFilter(p int) string { return fmt.Sprintf("req.%d.*.*.*.%s", p, events.KindCancel) }
 
-// AllRequests matches the requests of all partitions.
-const AllRequests = "req.>"
+// AllRequests matches the requests of all partitions: REQUESTS has nothing else. To
+// pass over nothing, the server need not look at the subjects.
+const AllRequests = ">"
 
 // PartitionFilter matches all requests of partition p.
 func PartitionFilter(p int) string { return fmt.Sprintf("req.%d.>", p) }

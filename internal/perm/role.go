@@ -94,9 +94,9 @@ func feed(purpose, stream, filter string) []Grant {
 	)
 }
 
-// feedSome lets it choose some subjects of those that a feed may follow: the
-// server does not have several in the request's own.
-func feedSome(purpose, stream string) []Grant {
+// feedAny lets a feed follow all that is in a stream, or what matches one of several
+// filters: the server has neither in the request's subject.
+func feedAny(purpose, stream string) []Grant {
 	return grants(purpose, "$JS.API.CONSUMER.CREATE."+stream+".*")
 }
 
