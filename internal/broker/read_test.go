@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -167,6 +168,10 @@ func TestReader_LastPerSubject(t *testing.T) {
 			if got, want := last[subject], end-uint64(accounts)+uint64(i)+1; got != want {
 				t.Errorf("%s: last is %d, want %d", subject, got, want)
 			}
+		}
+		several, upTo, err := read.LastPerSubject(t.Context(), broker.Requests, "req.0.momo.*.bulk.send", "req.0.momo.*.normal.send", "req.1.>")
+		if err != nil || upTo != end || !maps.Equal(several, last) {
+			t.Errorf("by several filters: %d subjects up to %d, %v, want %d up to %d", len(several), upTo, err, len(last), end)
 		}
 	}
 }

@@ -4,13 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"maps"
-	"math"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/tramhq/tram/internal/broker"
 )
@@ -120,15 +116,18 @@ func (in *intake) leave(p *partition) {
 
 // refilterLocked has the feed read what belongs to the partitions that there are.
 func (in *intake) refilterLocked() {
-	var filters []string
+	filters := in.filtersLocked()
 	if len(in.parts) == in.all {
 		filters = []string{broker.AllRequests}
-	} else {
-		for n := range in.parts {
-			filters = append(filters, broker.PartitionFilter(n))
-		}
 	}
 	in.feed.Refilter(filters, in.fed+1)
+}
+
+func (in *intake) filtersLocked() (filters []string) {
+	for n := range in.parts {
+		filters = append(filters, broker.PartitionFilter(n))
+	}
+	return filters
 }
 
 // route hands a request to its lane.
@@ -177,56 +176,54 @@ func (in *intake) hand(at address, m *broker.Stored) {
 func (in *intake) jump() {
 	defer in.jumping.Store(false)
 	in.mu.Lock()
-	parts := slices.Collect(maps.Values(in.parts))
+	parts, filters := maps.Clone(in.parts), in.filtersLocked()
 	in.mu.Unlock()
-	ends := make([]newest, len(parts))
-	g, ctx := errgroup.WithContext(in.ctx)
-	g.SetLimit(8)
-	for i, p := range parts {
-		g.Go(func() (err error) {
-			ends[i], err = p.newest(ctx)
-			return err
-		})
+	if len(parts) == 0 {
+		return
 	}
-	if err := g.Wait(); err != nil {
+	last, upTo, err := in.reader.LastPerSubject(in.ctx, broker.Requests, filters...)
+	if err != nil {
 		if in.ctx.Err() == nil {
 			in.log.Warn("feed does not jump", "error", err)
 		}
 		return
 	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	known := make(map[*partition]newest, len(parts))
-	for i, p := range parts {
-		known[p] = ends[i]
-	}
-	upTo := uint64(math.MaxUint64)
-	for _, p := range in.parts {
-		if n, ok := known[p]; ok {
-			upTo = min(upTo, n.upTo)
-		} else { // it has joined since
-			upTo = min(upTo, p.fed.Load())
+	known := make(map[int]map[string]uint64)
+	for subject, seq := range last {
+		if at, err := locate(subject); err == nil {
+			if known[at.partition] == nil {
+				known[at.partition] = make(map[string]uint64)
+			}
+			known[at.partition][subject] = seq
 		}
 	}
-	if len(in.parts) == 0 || upTo <= in.fed {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	to := upTo
+	for n, p := range in.parts {
+		if parts[n] != p { // it has joined since
+			to = min(to, p.fed.Load())
+		}
+	}
+	if to <= in.fed {
 		return
 	}
 	var told []*lane
-	for _, p := range in.parts {
-		if n, ok := known[p]; ok {
-			told = append(told, p.learn(n)...)
-			in.told = max(in.told, n.upTo)
+	for n, p := range in.parts {
+		if parts[n] == p {
+			told = append(told, p.learn(newest{known[n], upTo})...)
 		}
 	}
-	in.feed.Jump(upTo + 1)
+	in.told = max(in.told, upTo)
+	in.feed.Jump(to + 1)
 	if in.sweep == nil {
 		in.sweepLocked(in.fed)
 	}
-	in.fed = upTo
+	in.fed = to
 	for _, l := range told { // now that they know whether there is a sweep
 		l.stir()
 	}
-	in.log.Info("feed jumped", "to_seq", upTo)
+	in.log.Info("feed jumped", "to_seq", to)
 }
 
 // sweepLocked has a sweep begin behind a sequence, if there are enough lanes in which
