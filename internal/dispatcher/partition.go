@@ -103,10 +103,14 @@ func (p *partition) newest(ctx context.Context) (n newest, err error) {
 // learn tells the lanes of requests that the feed will not bring, and returns those
 // that have some.
 func (p *partition) learn(n newest) (told []*lane) {
-	fed := p.fed.Load()
+	fed, cancels := p.fed.Load(), false
 	for subject, seq := range n.last {
 		at, err := locate(subject)
-		if err != nil || isCancel(subject) || seq <= fed {
+		switch {
+		case err != nil || seq <= fed:
+			continue
+		case isCancel(subject):
+			cancels = true
 			continue
 		}
 		l := p.lane(at.lane)
@@ -115,7 +119,9 @@ func (p *partition) learn(n newest) (told []*lane) {
 		}
 		told = append(told, l)
 	}
-	p.cancels.upTo(n.upTo)
+	if cancels { // now that their lanes know of what stands before them
+		p.cancels.upTo(n.upTo)
+	}
 	return told
 }
 
