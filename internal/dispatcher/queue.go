@@ -34,7 +34,7 @@ const (
 	queueItems = 64
 	queueBytes = 4 * events.MaxBody
 
-	// fewItems is what a queue may hold, and read at once, when the partition has
+	// fewItems is what a queue may hold, and read at once, when the dispatcher has
 	// no room for more.
 	fewItems = 8
 
