@@ -32,6 +32,12 @@ func TestRunnable(t *testing.T) {
 			return fmt.Sprintf("%s does not stand as it should: %+v", account, d.Lanes())
 		})
 	}
+	r.eventually(func() string { // of what has come before, a lane reads only when there is a place
+		if n := len(d.partitions()); n < r.partitions {
+			return fmt.Sprintf("%d partitions are taken over", n)
+		}
+		return ""
+	})
 	r.send("shop", events.Normal, "shop", nil) // keeps the only place
 	stands("shop", func(s ledger.Lane) bool { return s.InFlight == 1 })
 	begun := time.Now()
