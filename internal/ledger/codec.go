@@ -33,10 +33,14 @@ func AppendResult(to []byte, r *Result) ([]byte, error) { return wire.Append(to,
 // keep data, of which their bytes are part: it must not change any more.
 func DecodeResult(data []byte) (*Result, error) { return decode("result", data, (*Result).read) }
 
+// letterRest is about what a letter has beside the body of its request.
+const letterRest = 2 << 10
+
 // EncodeDeadLetter returns d as it is stored in DEAD. Equal letters give equal
 // bytes.
 func EncodeDeadLetter(d *DeadLetter) ([]byte, error) {
 	var buf bytes.Buffer
+	buf.Grow(len(d.Request.Data) + letterRest)
 	enc := msgpack.NewEncoder(&buf)
 	enc.UseCompactInts(true)
 	enc.SetSortMapKeys(true)

@@ -106,7 +106,7 @@ var proofs = []proof{
 	{"poison", "one bad request in a hundred", func(f *flag.FlagSet) run {
 		plan := poisonPlan{Speed: 0.95}
 		f.IntVar(&plan.Good, "good", 20_000, "sends of a round")
-		f.IntVar(&plan.Rounds, "rounds", 4, "without poison, and as many with it")
+		f.IntVar(&plan.Turns, "turns", 24, "of four rounds: without poison, with it, with it, without")
 		return on(&plan, poison)
 	}},
 	{"replay", "the events of a million results made again, byte for byte", func(f *flag.FlagSet) run {

@@ -17,6 +17,6 @@ func TestWhatDiedArrivesOnceThoughTheRedriveIsKilled(t *testing.T) {
 
 func TestPoisonBecomesDeadLetters(t *testing.T) {
 	t.Parallel()
-	plan := poisonPlan{Good: 1000, Rounds: 1}
+	plan := poisonPlan{Good: 500, Turns: 1}
 	play(t, plan.scene(1), func(ctx context.Context, s *stage) (report, error) { return poison(ctx, s, plan) })
 }

@@ -137,14 +137,23 @@ func (s *stage) collectAll(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	err = until(ctx, 30*time.Minute, "the collector", func() (bool, error) {
-		results, err := s.js.Stream(ctx, broker.Results)
-		if err != nil {
-			return false, err
-		}
-		cons, err := results.Consumer(ctx, collector.Durable)
-		return err == nil && cons.CachedInfo().AckFloor.Stream == results.CachedInfo().State.LastSeq, c.dead()
+		done, err := s.collected(ctx)
+		return done && err == nil, c.dead()
 	})
 	return time.Since(began), errors.Join(err, c.stop())
+}
+
+// collected reports whether all results have become events.
+func (s *stage) collected(ctx context.Context) (bool, error) {
+	results, err := s.js.Stream(ctx, broker.Results)
+	if err != nil {
+		return false, err
+	}
+	cons, err := results.Consumer(ctx, collector.Durable)
+	if err != nil {
+		return false, err
+	}
+	return cons.CachedInfo().AckFloor.Stream == results.CachedInfo().State.LastSeq, nil
 }
 
 // tram is the operator's tool with arguments, not started yet.

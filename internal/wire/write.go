@@ -30,8 +30,12 @@ const maxPooled = 64 << 10
 func Append(to []byte, write func(*Writer)) ([]byte, error) {
 	w := writers.Get().(*Writer)
 	write(w)
-	data, err := append(to, w.buf.Bytes()...), w.err
-	if w.buf.Cap() <= maxPooled {
+	data, err := w.buf.Bytes(), w.err
+	again := w.buf.Cap() <= maxPooled
+	if again || len(to) > 0 { // else the buffer is the caller's now
+		data = append(to, data...)
+	}
+	if again {
 		w.buf.Reset()
 		w.err = nil
 		writers.Put(w)
