@@ -49,6 +49,24 @@ func TestReader_ReadsAsTheCodec(t *testing.T) {
 	})
 }
 
+// The next record does not overwrite the one before, however large they are.
+func TestAppend_SharesNoMemory(t *testing.T) {
+	for _, n := range []int{100, 70_000, 300_000} {
+		write := func(letter string) []byte {
+			b, err := wire.Append(nil, func(w *wire.Writer) { w.Bytes(bytes.Repeat([]byte(letter), n)) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			return b
+		}
+		first := write("a")
+		want := bytes.Clone(first)
+		if write("b"); !bytes.Equal(first, want) {
+			t.Errorf("%d bytes: another record stands there now", n)
+		}
+	}
+}
+
 // What is not written by the codec is written as it would.
 func TestWriter_WritesAsTheCodec(t *testing.T) {
 	for _, n := range []int{0, 1, 15, 16, 31, 32, 255, 256, 70_000} {
