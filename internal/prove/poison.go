@@ -101,7 +101,7 @@ func (p *poisoning) round(ctx context.Context, bad bool) (time.Duration, error) 
 	begun, first := time.Now(), p.good
 	err := p.publish(ctx, 0, total, 0, func(i int) (*nats.Msg, error) {
 		if i%64 == 0 {
-			p.keepPace()
+			p.keepPace(ctx)
 		}
 		if bad && i%(poisonEvery+1) == poisonEvery {
 			p.bad++
@@ -154,8 +154,8 @@ func (p *poisoning) countCalls(first int) {
 
 // keepPace waits while the relay is further behind than it is at work on: speed is
 // what it carries out, not how it catches up with a burst.
-func (p *poisoning) keepPace() {
-	for p.calls-p.sandbox.Stats().Calls > poisonAhead && alive(p.running...) == nil {
+func (p *poisoning) keepPace(ctx context.Context) {
+	for ctx.Err() == nil && p.calls-p.sandbox.Stats().Calls > poisonAhead && alive(p.running...) == nil {
 		time.Sleep(time.Millisecond)
 	}
 }
