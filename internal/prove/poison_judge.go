@@ -64,6 +64,8 @@ func (p *poisoning) judge(ctx context.Context, took paces) (report, error) {
 		fmt.Sprintf("%.0f, %.0f", sends/took.clean.Seconds(), sends/took.poisoned.Seconds()))
 	if p.plan.Speed > 0 {
 		r.add("speed with poison, of that without", percent(speed), percent(p.plan.Speed)+" at least", speed >= p.plan.Speed)
+	}
+	if p.plan.Turns > 1 {
 		r.note("  standard error of that", percent(took.standardError()))
 	}
 	return r, errors.Join(died...)

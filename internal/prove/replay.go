@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/collector"
@@ -138,7 +139,7 @@ func (s *stage) collectAll(ctx context.Context) (time.Duration, error) {
 	}
 	err = until(ctx, 30*time.Minute, "the collector", func() (bool, error) {
 		done, err := s.collected(ctx)
-		return done && err == nil, c.dead()
+		return done, errors.Join(err, c.dead())
 	})
 	return time.Since(began), errors.Join(err, c.stop())
 }
@@ -150,6 +151,9 @@ func (s *stage) collected(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	cons, err := results.Consumer(ctx, collector.Durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) { // no collector has come yet
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}
