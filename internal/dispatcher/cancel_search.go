@@ -97,7 +97,7 @@ func (s *search) begun() {
 			s.backlog[i].items = slices.Clone(q.items)
 		}
 	}
-	s.past = l.p.unmetBySeq()
+	s.past = l.p.past.bySeq()
 	l.mu.Unlock()
 	s.left = slices.DeleteFunc(s.left, func(c *cancel) bool { return done[c] })
 }

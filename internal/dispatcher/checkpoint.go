@@ -1,11 +1,8 @@
 package dispatcher
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/tramhq/tram/internal/broker"
@@ -115,7 +112,7 @@ func (p *partition) checkpoint(ctx context.Context) error {
 func (p *partition) snapshot() *checkpoint {
 	c := &checkpoint{Feed: p.fed.Load(), Results: p.d.lastResult.Load()}
 	c.Intents = p.intents.position()
-	c.Past = p.unmet()
+	c.Past = p.past.all()
 	met := min(c.Feed, p.cancels.mark(c))
 	for _, l := range p.awake() {
 		if m, needed := l.mark(c); needed {
@@ -129,9 +126,7 @@ func (p *partition) snapshot() *checkpoint {
 			p.forget(l)
 		}
 	}
-	p.pastMu.Lock()
-	maps.DeleteFunc(p.past, func(seq uint64, _ *past) bool { return seq <= met })
-	p.pastMu.Unlock()
+	p.past.met(met)
 	return c
 }
 
@@ -146,21 +141,6 @@ func (p *partition) awake() (lanes []*lane) {
 		}
 	}
 	return lanes
-}
-
-// unmet returns the past of all requests that were not met again yet. A lane
-// that may not send meets none, and the positions in the logs go on meanwhile.
-func (p *partition) unmet() []*past {
-	p.pastMu.Lock()
-	defer p.pastMu.Unlock()
-	return slices.SortedFunc(maps.Values(p.past), func(a, b *past) int { return cmp.Compare(a.Seq, b.Seq) })
-}
-
-// unmetBySeq returns the same by the sequences of the requests.
-func (p *partition) unmetBySeq() map[uint64]*past {
-	p.pastMu.Lock()
-	defer p.pastMu.Unlock()
-	return maps.Clone(p.past)
 }
 
 // forget lets go of an idle lane of an account that does not exist: anybody

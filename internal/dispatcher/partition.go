@@ -41,11 +41,10 @@ type partition struct {
 	fed     atomic.Uint64 // the newest request that the intake has handed on or, when it began, has told of
 	swept   atomic.Bool   // a sweep brings the lanes what they are behind with
 
+	past *history
+
 	mu    sync.Mutex
 	lanes map[laneKey]*lane
-
-	pastMu sync.Mutex
-	past   map[uint64]*past // what owners before us did, of requests not met again yet
 }
 
 var (
@@ -58,7 +57,7 @@ var (
 func newPartition(d *Dispatcher, n int, epoch uint64) *partition {
 	p := &partition{
 		d: d, n: n, log: d.log.With("partition", n), reader: d.reader,
-		maxAge: d.cfg.MaxAge, lanes: make(map[laneKey]*lane), past: make(map[uint64]*past),
+		maxAge: d.cfg.MaxAge, lanes: make(map[laneKey]*lane), past: newHistory(),
 	}
 	p.take, p.stopTake = context.WithCancelCause(context.Background())
 	p.work, p.stopWork = context.WithCancelCause(context.Background())
@@ -178,10 +177,7 @@ func (p *partition) begin(m *broker.Stored, class int) *entry {
 		return nil
 	}
 	e := newEntry(m, class)
-	p.pastMu.Lock()
-	defer p.pastMu.Unlock()
-	if h := p.past[m.Seq]; h != nil {
-		delete(p.past, m.Seq)
+	if h := p.past.meet(m.Seq); h != nil {
 		if h.ended() {
 			return nil
 		}

@@ -1,8 +1,6 @@
 package dispatcher
 
 import (
-	"container/heap"
-	"slices"
 	"time"
 )
 
@@ -20,6 +18,7 @@ func (l *lane) nextLocked(now time.Time) (e *entry, read int, wait time.Duration
 		return e, -1, 0
 	}
 	l.heedQuietLocked(now)
+	l.beginDoubtsLocked()
 	gate := time.Duration(0)
 	if l.acct != nil {
 		gate = l.acct.gate(now, l.picked, l.calling, l.busy, l.p.intents.ahead())
@@ -110,12 +109,7 @@ func (l *lane) pickLocked(class int, now time.Time) *entry {
 		}
 	case fresh:
 		l.fresh[class] = false
-		if e = l.p.begin(q.take(), class); e == nil { // ended before we took over
-			return l.pickLocked(class, now)
-		}
-		e.noteMark()
-		l.openLocked(e)
-		if !l.keys.enter(e) {
+		if e = l.beginLocked(class); e == nil {
 			return l.pickLocked(class, now)
 		}
 		if e.retryAt.After(now) {
@@ -132,6 +126,22 @@ func (l *lane) pickLocked(class int, now time.Time) *entry {
 		l.turn++
 	}
 	l.pickUpLocked(e)
+	return e
+}
+
+// beginLocked begins the oldest request in the queue of class. It returns nil if
+// there is nothing to do about it: it had ended before we took over, or waits for
+// others of its key.
+func (l *lane) beginLocked(class int) *entry {
+	e := l.p.begin(l.queues[class].take(), class)
+	if e == nil {
+		return nil
+	}
+	e.noteMark()
+	l.openLocked(e)
+	if !l.keys.enter(e) {
+		return nil
+	}
 	return e
 }
 
@@ -161,88 +171,4 @@ func (l *lane) pickUpLocked(e *entry) {
 	l.picked++
 	l.busy++
 	l.calling++
-}
-
-// blockedLocked finds what is to be done while no call may start: read the
-// oldest requests of a backlog, to know their age, and end those that would
-// leave the stream unsent.
-func (l *lane) blockedLocked(now time.Time, gate time.Duration) (*entry, int, time.Duration) {
-	wait := gate
-	for c := range l.queues {
-		q := &l.queues[c]
-		m := q.peek()
-		if m == nil {
-			if q.mustRead(now) && l.mayReadLocked() {
-				return nil, c, 0
-			}
-			continue
-		}
-		left := m.Time.Add(l.p.maxAge).Sub(now)
-		if left <= 0 && l.begun[c] < maxOpen {
-			if e := l.pickLocked(c, now); e != nil {
-				e.aged = true
-				return e, -1, 0
-			}
-		}
-		wait = min(wait, max(left, time.Millisecond))
-	}
-	if gate > time.Second { // else the gate will open before it matters
-		if e := l.agedLocked(now); e != nil {
-			return e, -1, 0
-		}
-		e, due := l.doubtLocked(now)
-		if e != nil {
-			return e, -1, 0
-		}
-		wait = min(wait, due)
-		wait = min(wait, time.Minute)
-	}
-	return nil, -1, wait
-}
-
-// mayReadLocked reports whether the backlog may be read while no call may start.
-// It is not while the breaker is open: each probe looks at the oldest requests
-// anyway, and ends those that are too old.
-func (l *lane) mayReadLocked() bool { return l.acct == nil || l.acct.breaker.closed() }
-
-// doubtLocked picks a request whose doubt is due, or says when the next one will
-// be. To say unknown takes no call, and must not wait for as long as the gate may
-// stay closed: the broker remembers for minutes only that somebody else has told
-// a result.
-func (l *lane) doubtLocked(now time.Time) (*entry, time.Duration) {
-	due := forever
-	for i, e := range l.waiting {
-		if !e.doubt {
-			continue
-		}
-		if left := e.retryAt.Sub(now); left > 0 {
-			due = min(due, left)
-			continue
-		}
-		heap.Remove(&l.waiting, i)
-		l.pickUpLocked(e)
-		return e, 0
-	}
-	return nil, due
-}
-
-// agedLocked picks a begun request that would leave the stream unsent, or nil.
-func (l *lane) agedLocked(now time.Time) *entry {
-	old := func(e *entry) bool { return now.Sub(e.msg.Time) >= l.p.maxAge }
-	if i := slices.IndexFunc(l.waiting, old); i >= 0 {
-		e := heap.Remove(&l.waiting, i).(*entry)
-		e.aged = true
-		l.pickUpLocked(e)
-		return e
-	}
-	for c := range l.ready {
-		if i := slices.IndexFunc(l.ready[c], old); i >= 0 {
-			e := l.ready[c][i]
-			l.ready[c] = slices.Delete(l.ready[c], i, i+1)
-			e.aged = true
-			l.pickUpLocked(e)
-			return e
-		}
-	}
-	return nil
 }

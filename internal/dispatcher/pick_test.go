@@ -67,7 +67,7 @@ func TestNormalAndBulkShareByWeight(t *testing.T) {
 // bareLane is a lane at which the test looks, and no crew.
 func bareLane() *lane {
 	d := &Dispatcher{crew: newCrew(0, nil), intake: &intake{space: space{most: maxHeld}}}
-	p := &partition{d: d, intents: &intentLog{}, maxAge: time.Hour, past: map[uint64]*past{}}
+	p := &partition{d: d, intents: &intentLog{}, maxAge: time.Hour, past: newHistory()}
 	return newLane(p, laneKey{provider: "fake", account: "shop"}, nil, 0)
 }
 

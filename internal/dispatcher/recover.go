@@ -20,48 +20,6 @@ import (
 // under way, for its result to arrive.
 const doubtMargin = time.Second
 
-// past is what the logs tell about one request since the checkpoint.
-type past struct {
-	Seq      uint64         `msgpack:"s"`
-	Calls    int            `msgpack:"n"`
-	CalledMS int64          `msgpack:"t,omitempty"`  // when the intent of the newest call was stored
-	Last     *ledger.Result `msgpack:"l,omitempty"`  // of the newest call that has one, as far as adopt needs it
-	LastSeq  uint64         `msgpack:"ls,omitempty"` // of Last in RESULTS
-	Plan     bool           `msgpack:"p,omitempty"`  // the newest intent was no call, but to put it off
-	Void     bool           `msgpack:"v,omitempty"`  // the newest intent was no call, but to end it as taken back
-	Touched  bool           `msgpack:"a,omitempty"`  // a call may have been carried out, though nobody knows
-}
-
-// inDoubt reports whether the newest call has no result.
-func (h *past) inDoubt() bool { return h.Last == nil || h.Last.Call < h.Calls }
-
-func (h *past) ended() bool {
-	return !h.inDoubt() && h.Last.State != "" && (h.Last.State.Final() || h.Last.Planned)
-}
-
-// restore makes e go on where the owners before us left it, unless e knows of
-// later calls than h.
-func (h *past) restore(e *entry, patience time.Duration, c clock) {
-	if h.Last != nil && h.Last.Call >= e.calls {
-		e.adopt(h.Last, c)
-		e.prev = h.LastSeq
-	}
-	calls := h.Calls
-	switch undecided := h.inDoubt() && h.Calls > 0 && h.Calls >= e.calls; {
-	case undecided && h.Void: // it is taken back all the same, under the same number
-		calls--
-	case undecided && h.Plan:
-		e.planning = true
-	case undecided:
-		// Whoever made the call may be alive behind a broken network: it gets
-		// the time of a call to tell before anybody says what became of it.
-		e.doubt = true
-		e.retryAt = c.local(h.CalledMS).Add(patience)
-	}
-	e.calls = max(e.calls, calls)
-	e.touched = e.touched || h.Touched
-}
-
 // open takes the partition over: it closes the intent log to the owner before,
 // learns from checkpoint, intents and results what was done, and goes on from
 // there.
@@ -82,7 +40,7 @@ func (p *partition) open(ctx context.Context) error {
 		return err
 	}
 	for _, h := range ck.Past {
-		p.past[h.Seq] = h
+		p.past.of[h.Seq] = h
 	}
 	p.cancels = newCancels(p, ck)
 	if err := p.readIntents(ctx, ck.Intents); err != nil {
@@ -110,6 +68,7 @@ func (p *partition) open(ctx context.Context) error {
 			p.lane(key).silence(s.silent)
 		}
 	}
+	p.past.countDoubts()
 	n, err := p.since(ctx, ck.Feed)
 	if err != nil {
 		return err
@@ -152,7 +111,7 @@ func (p *partition) readIntents(ctx context.Context, after uint64) error {
 			if in.Call == 0 { // an answer to a cancel, which is no call
 				continue
 			}
-			h := p.pastOf(in.Seq)
+			h := p.past.at(in.Seq)
 			if in.Call > h.Calls {
 				h.Calls, h.CalledMS, h.Plan, h.Void = in.Call, m.Time.UnixMilli(), in.Plan, in.Void
 			}
@@ -190,7 +149,7 @@ func (p *partition) readResults(ctx context.Context, after uint64) (all map[lane
 			p.cancels.before(r.Seq)
 			return nil
 		}
-		h := p.pastOf(r.Seq)
+		h := p.past.at(r.Seq)
 		h.Calls = max(h.Calls, r.Call)
 		h.Touched = h.Touched || r.Why.Class == string(channels.Ambiguous)
 		if h.Last == nil || r.Call >= h.Last.Call {
@@ -217,15 +176,6 @@ func (s since) and(r *ledger.Result, silent time.Time) since {
 	return s
 }
 
-func (p *partition) pastOf(seq uint64) *past {
-	h := p.past[seq]
-	if h == nil {
-		h = &past{Seq: seq}
-		p.past[seq] = h
-	}
-	return h
-}
-
 // restoreLane makes a lane stand where the checkpoint has it, then applies what
 // happened to its begun requests since.
 func (p *partition) restoreLane(ctx context.Context, m *laneMark) error {
@@ -239,8 +189,7 @@ func (p *partition) restoreLane(ctx context.Context, m *laneMark) error {
 	slices.SortFunc(m.Open, func(a, b entryMark) int { return cmp.Compare(a.Seq, b.Seq) }) // for the order keys
 	for i := range m.Open {
 		mark := &m.Open[i]
-		h := p.past[mark.Seq]
-		delete(p.past, mark.Seq)
+		h := p.past.meet(mark.Seq)
 		if h != nil && h.ended() {
 			continue
 		}

@@ -218,16 +218,7 @@ func (p *partition) has(key laneKey, class int, seq uint64) (open, read bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	q := &l.queues[class]
-	return q.holds(seq) && !p.endedBefore(seq) || l.open[seq] != nil, read || seq <= q.known()
-}
-
-// endedBefore reports whether a request that has not been met again yet had ended
-// under an owner before us.
-func (p *partition) endedBefore(seq uint64) bool {
-	p.pastMu.Lock()
-	defer p.pastMu.Unlock()
-	h := p.past[seq]
-	return h != nil && h.ended()
+	return q.holds(seq) && !p.past.ended(seq) || l.open[seq] != nil, read || seq <= q.known()
 }
 
 // holds reports whether the request at seq, of the queue's lane and class, is in

@@ -154,6 +154,47 @@ func TestDoubtIsSettledWhileTheAccountIsPaused(t *testing.T) {
 	}
 }
 
+// Nor does it wait in a queue of which nothing may begin.
+func TestDoubtIsSettledThoughNothingMayBegin(t *testing.T) {
+	for name, hold := range map[string]func(*rig) func(*Config){
+		"paused": func(r *rig) func(*Config) {
+			r.control("shop", true, "an", "their office moves")
+			return nil
+		},
+		"quiet hours": func(*rig) func(*Config) {
+			return func(c *Config) { c.Accounts[0].Quiet = quietFor(2 * time.Hour) }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			answer := make(chan struct{})
+			r.desk.hold = answer
+			var doubts []uint64
+			var held uint64
+			defer r.cutOff(nil, func() bool { return len(r.desk.made()) == 2 }, func() {
+				for i := range 2 {
+					doubts = append(doubts, r.send("shop", events.Bulk, fmt.Sprint("doubt", i), nil))
+				}
+			})()
+			defer close(answer)
+			r.desk.mu.Lock()
+			r.desk.hold = nil
+			r.desk.mu.Unlock()
+			held = r.send("shop", events.Bulk, "held", nil)
+
+			r.start(hold(r))
+			for _, got := range r.ends(doubts...) {
+				if got.State != events.StateUnknown || got.Why.Reason != ReasonWorkerDied {
+					t.Errorf("got %s (%s), want unknown", got.State, got.Why.Reason)
+				}
+			}
+			if len(r.results()[held]) != 0 || len(r.desk.made()) != 2 {
+				t.Errorf("the desk has been called for %v, want nothing after the two in doubt", r.desk.made())
+			}
+		})
+	}
+}
+
 // A crash is often followed by a second change of owner within seconds: the
 // process starts again and gets its share back. What the first successor has
 // learned from the logs, and not acted on yet, the second must know, too.
