@@ -20,7 +20,7 @@ func (l *lane) blockedLocked(now time.Time, gate time.Duration) (*entry, int, ti
 			}
 			continue
 		}
-		left := m.Time.Add(l.p.maxAge).Sub(now)
+		left := m.time().Add(l.p.maxAge).Sub(now)
 		if left <= 0 && l.begun[c] < maxOpen {
 			if e := l.pickLocked(c, now); e != nil {
 				e.aged = true

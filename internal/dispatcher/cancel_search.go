@@ -50,7 +50,7 @@ type search struct {
 
 // A backlog is what waits of a class: items, or what stands after a sequence.
 type backlog struct {
-	items []*broker.Stored
+	items []parked
 	after uint64
 	read  bool // from the stream
 }
@@ -137,8 +137,8 @@ func (s *search) waiting(upTo uint64) {
 		if len(found) == len(s.left) {
 			break
 		}
-		for _, m := range b.items {
-			see(m)
+		for i := range b.items {
+			see(b.items[i].stored())
 		}
 		if !b.read {
 			continue

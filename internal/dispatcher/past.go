@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/ledger"
 )
 
@@ -126,14 +125,14 @@ func (h *history) ended(seq uint64) bool {
 
 // doubtful returns how many of the requests in a queue there are up to the last one
 // that is in doubt.
-func (h *history) doubtful(items []*broker.Stored) int {
+func (h *history) doubtful(items []parked) int {
 	if h.doubts.Load() == 0 { // as almost always
 		return 0
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for i, m := range slices.Backward(items) {
-		if one := h.of[m.Seq]; one != nil && one.inDoubt() {
+	for i, w := range slices.Backward(items) {
+		if one := h.of[w.seq]; one != nil && one.inDoubt() {
 			return i + 1
 		}
 	}

@@ -12,8 +12,8 @@ import (
 // there from the stream itself when it may send again. So a blocked account costs
 // a few kilobytes, however long its backlog is.
 type queue struct {
-	items []*broker.Stored
-	bytes int
+	items []parked
+	bytes int64
 
 	taken   uint64 // every request up to here was handed out
 	head    uint64 // every request up to here was handed out or is in items
@@ -140,9 +140,9 @@ func (q *queue) skip(m *broker.Stored) {
 }
 
 func (q *queue) push(m *broker.Stored) {
-	q.items = append(q.items, m)
-	q.bytes += len(m.Data)
-	q.space.take(m)
+	w := q.space.hold(m)
+	q.items = append(q.items, w)
+	q.bytes += w.size()
 	q.head = m.Seq
 	q.note(m)
 	q.fed()
@@ -172,31 +172,31 @@ func (q *queue) note(m *broker.Stored) {
 }
 
 // peek returns the oldest request in items, or nil.
-func (q *queue) peek() *broker.Stored {
+func (q *queue) peek() *parked {
 	if len(q.items) == 0 {
 		return nil
 	}
-	return q.items[0]
+	return &q.items[0]
 }
 
 // take hands out the oldest request in items.
 func (q *queue) take() *broker.Stored {
-	m := q.items[0]
-	q.items[0] = nil
+	w := q.items[0]
+	q.items[0] = parked{}
 	q.items = q.items[1:]
-	q.bytes -= len(m.Data)
-	q.space.release(m, q)
+	q.bytes -= w.size()
+	q.space.release(w.size(), q)
 	if len(q.items) == 0 {
 		q.items = nil // let the array go: most lanes are idle most of the time
 	}
-	q.taken = m.Seq
-	return m
+	q.taken = w.seq
+	return w.stored()
 }
 
 // leaveSpace says that the queue takes no room any more: its partition is gone.
 func (q *queue) leaveSpace() {
-	for _, m := range q.items {
-		q.space.release(m, q)
+	for i := range q.items {
+		q.space.release(q.items[i].size(), q)
 	}
 	q.fed()
 	q.space = nil

@@ -75,7 +75,7 @@ func (l *lane) stillLocked(class int, now time.Time) (until time.Time, still boo
 	}
 	q := &l.queues[class]
 	m := q.peek()
-	if m == nil || !strings.HasSuffix(m.Subject, sendToken) {
+	if m == nil || !strings.HasSuffix(m.subject(), sendToken) {
 		return until, false
 	}
 	if q.others > q.taken && l.begun[class] < maxPassed {
@@ -84,7 +84,7 @@ func (l *lane) stillLocked(class int, now time.Time) (until time.Time, still boo
 	if until = l.p.quietUntil(l.quiet, now, class); until.IsZero() {
 		return until, false
 	}
-	if old := m.Time.Add(l.p.maxAge); old.Before(until) {
+	if old := m.time().Add(l.p.maxAge); old.Before(until) {
 		until = old
 	}
 	return until, until.After(now)

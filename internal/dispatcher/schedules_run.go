@@ -224,7 +224,7 @@ func (p *partition) has(key laneKey, class int, seq uint64) (open, read bool) {
 // holds reports whether the request at seq, of the queue's lane and class, is in
 // the queue or in the part of the stream that it has yet to read.
 func (q *queue) holds(seq uint64) bool {
-	return seq > q.head && seq <= q.skipped || slices.ContainsFunc(q.items, func(m *broker.Stored) bool { return m.Seq == seq })
+	return seq > q.head && seq <= q.skipped || slices.ContainsFunc(q.items, func(w parked) bool { return w.seq == seq })
 }
 
 // passed returns the time that is over by the broker's clock, for sure, when it

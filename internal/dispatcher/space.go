@@ -18,24 +18,34 @@ type space struct {
 }
 
 const (
-	maxHeld  = 12 << 20 // bytes
-	heldEach = 2 << 10  // of a request beside its body: headers, for the most part
+	maxHeld = 2 << 20 // bytes
+
+	// packFrom is how much is held when requests begin to be packed. That costs more
+	// than a microsecond for each.
+	packFrom = maxHeld / 4
 )
 
 var spaceItself = new(queue)
 
-func (r *space) take(m *broker.Stored) {
-	if r != nil {
-		r.held.Add(int64(len(m.Data)) + heldEach)
+// hold makes m wait in a queue.
+func (r *space) hold(m *broker.Stored) parked {
+	w := parked{seq: m.Seq, at: m.Time.UnixNano(), msg: m}
+	if r == nil {
+		return w
 	}
+	if r.held.Load() > packFrom {
+		w.msg, w.packed = nil, pack(m)
+	}
+	r.held.Add(w.size())
+	return w
 }
 
-// release says that q has handed m out.
-func (r *space) release(m *broker.Stored, q *queue) {
+// release says that q has handed out a request of that size.
+func (r *space) release(size int64, q *queue) {
 	if r == nil {
 		return
 	}
-	held := r.held.Add(-int64(len(m.Data)) - heldEach)
+	held := r.held.Add(-size)
 	// Half of it, so that a sweep is not woken for each request.
 	if a := r.awaits.Load(); a == q && len(q.items) <= queueItems/2 || a == spaceItself && held <= r.most/2 {
 		r.rouse()

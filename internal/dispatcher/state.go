@@ -55,7 +55,7 @@ func (l *lane) state(now time.Time) (ledger.Lane, bool) {
 		q := &l.queues[i]
 		s.Queued[i], s.Behind[i], s.Head[i] = len(q.items), q.behind(), q.head
 		if m := q.peek(); m != nil && s.Quiet[events.Classes[i]] == 0 {
-			s.OldestMS[i] = l.p.clock.local(m.Time.UnixMilli()).UnixMilli()
+			s.OldestMS[i] = l.p.clock.local(m.time().UnixMilli()).UnixMilli()
 		}
 	}
 	l.acct.describe(&s)
