@@ -71,7 +71,7 @@ type translation struct {
 	stack string // of a panic, for the dead letter
 	req   *events.Request
 	about events.About
-	id    [2]string // source and id by which the events' own ids know the request
+	ids   []string // by which the events' own ids know the request
 	msgs  []*nats.Msg
 	errs  []error
 
@@ -85,7 +85,7 @@ type translation struct {
 // garbage under the id of another's request must not take away the event that
 // ends it. Its place in the stream stands for it instead.
 func (t *translation) identify(unreadable error) {
-	seq := "seq:" + strconv.FormatUint(t.r.Seq, 10)
+	seq := ledger.Place(t.r.Seq)
 	t.about = events.About{
 		Provider: token(t.req.Provider), Account: token(t.req.Account),
 		RequestID: t.req.ID, RequestSource: t.req.Source, AncestorID: t.req.AncestorID, Context: t.req.Context(),
@@ -99,9 +99,9 @@ func (t *translation) identify(unreadable error) {
 	if !plain(t.req.AncestorID) {
 		t.about.AncestorID = ""
 	}
-	t.id = [2]string{t.about.RequestSource, t.about.RequestID}
+	t.ids = t.r.Request.EventIDs(t.about.RequestSource, t.about.RequestID)
 	if unreadable != nil {
-		t.id = [2]string{"", seq}
+		t.ids = []string{"", seq}
 	}
 }
 
@@ -109,7 +109,7 @@ func (t *translation) identify(unreadable error) {
 // apart from the other events of its kind that the request has.
 func (t *translation) meta(k events.Kind, atMS int64, parts ...string) events.Meta {
 	return events.Meta{
-		ID:     events.DeterministicID(append([]string{string(k), t.id[0], t.id[1]}, parts...)...),
+		ID:     events.DeterministicID(slices.Concat([]string{string(k)}, t.ids, parts)...),
 		Source: events.Source, Time: time.UnixMilli(atMS),
 		Traceparent: t.traceparent(k), Tracestate: t.req.Tracestate, AncestorID: t.about.AncestorID,
 	}

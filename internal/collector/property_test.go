@@ -116,6 +116,31 @@ func TestEvents_AllEndsShareOneID(t *testing.T) {
 	}
 }
 
+// A name that is published again, after the broker has forgotten it or without
+// Nats-Msg-Id, is another request: it may have been called, and is told about. One
+// that has waited in LATER is the same, wherever it stands now. What dispatchers
+// have stored that did not say where keeps its ids.
+func TestEvents_ANamePublishedAgainHasItsOwnIDs(t *testing.T) {
+	id := func(seq, first uint64) string {
+		r := &ledger.Result{Seq: seq, Call: 1, Step: 1, Request: original(t, sendRequest("s-1")), State: events.StateAccepted, AtMS: start}
+		r.Request.Seq = first
+		msgs, err := collector.Events(r, collector.History{}, fake{}, account())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return msgs[0].Header.Get(events.HeaderMsgID)
+	}
+	if id(7, 7) == id(8, 8) {
+		t.Error("two requests of one name have one id")
+	}
+	if id(7, 7) != id(8, 7) {
+		t.Error("a request that has waited in LATER has another id")
+	}
+	if id(7, 0) != id(8, 0) || id(7, 0) == id(7, 7) {
+		t.Error("a result of an older dispatcher has another id than it had")
+	}
+}
+
 // Garbage under the id of a good request must not have that request's ids.
 func TestEvents_GarbageTakesNoIDs(t *testing.T) {
 	good := &ledger.Result{Seq: 7, Call: 1, Step: 1, Request: original(t, sendRequest("s-1")), State: events.StateAccepted, AtMS: start}

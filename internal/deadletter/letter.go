@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/tramhq/tram/internal/broker"
@@ -55,7 +54,7 @@ func (l *Letter) RequestID() string {
 	if l.Event == nil {
 		return ""
 	}
-	return cmp.Or(l.Event.ID, "seq:"+strconv.FormatUint(l.Seq, 10))
+	return cmp.Or(l.Event.ID, ledger.Place(l.Seq))
 }
 
 // key names the letter's request among decisions. The time tells requests apart

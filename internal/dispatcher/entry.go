@@ -125,7 +125,7 @@ func original(m *broker.Stored) ledger.Original {
 	if s, err := broker.ParseStored(m.Subject); err == nil {
 		subject = s.Public().String()
 	}
-	return ledger.Original{Subject: subject, Header: m.Header, Data: m.Data, TimeMS: m.Time.UnixMilli()}
+	return ledger.Original{Subject: subject, Header: m.Header, Data: m.Data, TimeMS: m.Time.UnixMilli(), Seq: origin(m)}
 }
 
 // adopt makes e stand where a stored result of its newest call says, and

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tramhq/tram/internal/broker"
 	"github.com/tramhq/tram/internal/deadletter"
+	"github.com/tramhq/tram/internal/ledger"
 	"github.com/tramhq/tram/pkg/events"
 )
 
@@ -26,12 +27,11 @@ func (t *telling) ends(kind events.Kind) map[string]bool {
 		case r.State.Final():
 			occasion = "final"
 		}
-		place := "seq:" + strconv.FormatUint(r.Seq, 10)
-		source, id := t.source, t.id
+		ids := r.Request.EventIDs(t.source, t.id)
 		if t.req == nil || t.malformed(r) { // it has no claim on its id
-			source, id = "", place
+			ids = []string{"", ledger.Place(r.Seq)}
 		}
-		all[events.DeterministicID(string(kind), source, id, occasion)] = true
+		all[events.DeterministicID(slices.Concat([]string{string(kind)}, ids, []string{occasion})...)] = true
 	}
 	return all
 }

@@ -19,7 +19,7 @@ func fullResult() *ledger.Result {
 			Header: map[string][]string{
 				"ce-id": {"r-1"}, "ce-source": {"/billing"}, "ce-type": {"io.github.tramhq.report.v1"}, "x": {"a", "b"},
 			},
-			Data: []byte{0x80}, TimeMS: 1_763_000_000_000,
+			Data: []byte{0x80}, TimeMS: 1_763_000_000_000, Seq: 1 << 39,
 		},
 		Answer: &channels.Answer{
 			Status: 200, Header: map[string]string{"retry-after": "3", "content-type": "application/json"},

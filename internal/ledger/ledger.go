@@ -4,6 +4,7 @@
 package ledger
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/tramhq/tram/pkg/channels"
@@ -88,7 +89,25 @@ type Original struct {
 	Header  map[string][]string `msgpack:"header,omitempty"`
 	Data    []byte              `msgpack:"data"`
 	TimeMS  int64               `msgpack:"time"` // when the broker stored it
+
+	// Seq is where the request stands in REQUESTS, or stood before it waited in LATER
+	// until it was due. Dispatchers up to November 2026 store none.
+	Seq uint64 `msgpack:"seq,omitempty"`
 }
+
+// EventIDs returns what the ids of the events about the request are made of, beside
+// what each of them tells: how it is named, and where it was stored. A name alone
+// is not enough, for who publishes it again, after the broker has forgotten it or
+// without Nats-Msg-Id, has made another request.
+func (o *Original) EventIDs(source, id string) []string {
+	if o.Seq == 0 {
+		return []string{source, id}
+	}
+	return []string{source, id, Place(o.Seq)}
+}
+
+// Place names a request by its sequence, for want of a better name.
+func Place(seq uint64) string { return "seq:" + strconv.FormatUint(seq, 10) }
 
 // DeadGroup keeps apart what needs a person for different reasons.
 type DeadGroup string

@@ -109,6 +109,9 @@ func (o *Original) write(w *wire.Writer) {
 	f.name("data")
 	w.Bytes(o.Data)
 	f.int("time", o.TimeMS)
+	if o.Seq != 0 {
+		f.uint("seq", o.Seq)
+	}
 	f.end()
 }
 

@@ -145,6 +145,8 @@ func (o *Original) read(d *wire.Reader) {
 			o.Data = d.Bytes()
 		case "time":
 			o.TimeMS = d.Int()
+		case "seq":
+			o.Seq = d.Uint()
 		default:
 			d.Skip()
 		}
