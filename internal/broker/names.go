@@ -162,7 +162,11 @@ func VoidFilter(p int) string { return fmt.Sprintf("tram.later.void.%d.>", p) }
 // CancelFilter matches all cancels of partition p.
 func CancelFilter(p int) string { return fmt.Sprintf("req.%d.*.*.*.%s", p, events.KindCancel) }
 
-// AllRequests matches the requests of all partitions: REQUESTS has nothing else. To
+// StrayPrefix begins the subjects of requests that are in no partition: as they were
+// published, with * or > for a name, which the stream's transform does not take.
+const StrayPrefix = "tram."
+
+// AllRequests matches the requests of all partitions: REQUESTS has little else. To
 // pass over nothing, the server need not look at the subjects.
 const AllRequests = ">"
 

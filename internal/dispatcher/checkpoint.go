@@ -17,6 +17,7 @@ type checkpoint struct {
 	Intents uint64     `msgpack:"intents"`           // intents after this one matter
 	Results uint64     `msgpack:"results"`           // results after this one matter
 	Cancels uint64     `msgpack:"cancels,omitempty"` // the cancels before this one have been answered; 0 is those up to Feed
+	Strays  uint64     `msgpack:"strays,omitempty"`  // the strays up to here have been refused
 	Past    []*past    `msgpack:"past,omitempty"`    // of requests that this owner has not met again yet; Lanes know better
 	Lanes   []laneMark `msgpack:"lanes,omitempty"`
 	Format  int        `msgpack:"format,omitempty"` // see [ledger.Format]; that of the intents and results of this owner, too
@@ -110,7 +111,7 @@ func (p *partition) checkpoint(ctx context.Context) error {
 // is harmless; the reverse would lose it. Results come before intents, so that of
 // every intent that is read again the result is, too.
 func (p *partition) snapshot() *checkpoint {
-	c := &checkpoint{Feed: p.fed.Load(), Results: p.d.lastResult.Load()}
+	c := &checkpoint{Feed: p.fed.Load(), Strays: p.strays.Load(), Results: p.d.lastResult.Load()}
 	c.Intents = p.intents.position()
 	c.Past = p.past.all()
 	met := min(c.Feed, p.cancels.mark(c))

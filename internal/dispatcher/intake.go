@@ -132,8 +132,10 @@ func (in *intake) filtersLocked() (filters []string) {
 // route hands a request to its lane.
 func (in *intake) route(m *broker.Stored, pending uint64) {
 	at, err := locate(m.Subject)
-	if err != nil { // the stream's own transform wrote it
-		in.log.Error("request on a strange subject", "seq", m.Seq, "error", err)
+	if err != nil {
+		if !stray(m.Subject) { // the stream's own transform wrote it
+			in.log.Error("request on a strange subject", "seq", m.Seq, "error", err)
+		}
 		return
 	}
 	in.hand(at, m)

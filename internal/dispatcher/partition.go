@@ -39,6 +39,7 @@ type partition struct {
 	voids   uint64 // as [voids] has it, of every lane when it was taken over
 	keeper  *keeper
 	fed     atomic.Uint64 // the newest request that the intake has handed on or, when it began, has told of
+	strays  atomic.Uint64 // the newest stray that was refused
 	swept   atomic.Bool   // a sweep brings the lanes what they are behind with
 
 	past *history
@@ -75,6 +76,9 @@ func newPartition(d *Dispatcher, n int, epoch uint64) *partition {
 func (p *partition) run() {
 	p.wg.Go(p.cancels.run)
 	p.wg.Go(p.mark)
+	if p.n == strayPartition {
+		p.wg.Go(p.refuseStrays)
+	}
 }
 
 // A newest is the newest request of each subject of a partition, as it is known up

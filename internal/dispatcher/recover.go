@@ -51,6 +51,7 @@ func (p *partition) open(ctx context.Context) error {
 		return err
 	}
 	p.fed.Store(ck.Feed)
+	p.strays.Store(ck.Strays)
 	if p.voids, err = p.pastVoids(ctx); err != nil {
 		return err
 	}
