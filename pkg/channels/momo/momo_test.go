@@ -191,6 +191,8 @@ func suite(t testing.TB) channelstest.Suite {
 				channels.Verdict{Class: channels.Auth, Reason: "unauthorized", ProviderText: "expired"}),
 			answered("too many", channelstest.Reply{Status: 429},
 				channels.Verdict{Class: channels.Throttled, Reason: "rate_limited", Cooldown: 30_000, Untold: true}),
+			answered("too many, and a short rest is told", channelstest.Reply{Status: 429, Header: map[string]string{"Retry-After": "2"}},
+				channels.Verdict{Class: channels.Throttled, Reason: "rate_limited", Cooldown: 2000}),
 			answered("no rows", channelstest.Reply{Body: `{"success":true}`},
 				channels.Verdict{Class: channels.Retry, Reason: "unexpected_answer"}),
 			answered("a row without its time", page(`{"campaign_id":"1","segment_id":"1","create_at":null}`),

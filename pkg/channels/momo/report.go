@@ -113,7 +113,9 @@ func (provider) Judge(a *channels.Account, r *events.Request, s channels.Step, a
 	v := channels.JudgeStatus(true, ans)
 	switch {
 	case v.Class == channels.Throttled:
-		v.Cooldown, v.Untold = max(v.Cooldown, throttleRest), v.Cooldown == 0
+		if v.Cooldown == 0 {
+			v.Cooldown, v.Untold = throttleRest, true
+		}
 	case v.Class == channels.Auth || v.ProviderFault || v.Reason == channels.ReasonRedirect:
 	case got.failed():
 		v = channels.Verdict{Class: channels.Permanent, Reason: channels.ReasonProviderRefused,
