@@ -84,12 +84,31 @@ func suite(t testing.TB) channelstest.Suite {
 		answered("no", no("Block not found"), said(channels.Permanent, "provider_refused", "Block not found")),
 		answered("no, as 0", channelstest.Reply{Body: `{"success":0,"message":"Block not found"}`}, said(channels.Permanent, "provider_refused", "Block not found")),
 		answered("no, by the token", no("Invalid ahachat_token"), said(channels.Auth, "unauthorized", "Invalid ahachat_token")),
+		answered("no, as a word", channelstest.Reply{Body: `{"success":"no","message":"Block not found"}`}, said(channels.Permanent, "provider_refused", "Block not found")),
+		answered("an error alone", channelstest.Reply{Body: `{"error":"Invalid ahachat_token"}`}, said(channels.Auth, "unauthorized", "Invalid ahachat_token")),
+		answered("an error of Meta's", channelstest.Reply{Body: `{"error":{"message":"(#10) This message is sent outside of allowed window.","code":10}}`},
+			channels.Verdict{Class: channels.Permanent, Reason: "window", ProviderText: "(#10) This message is sent outside of allowed window.", ProviderCode: "10"}),
+		answered("an error and success null", channelstest.Reply{Body: `{"success":null,"error":"Bot not found"}`}, said(channels.Permanent, "provider_refused", "Bot not found")),
+		answered("an error without words", channelstest.Reply{Body: `{"error":true}`}, channels.Verdict{Class: channels.Permanent, Reason: "provider_refused"}),
+		answered("a status of error", channelstest.Reply{Body: `{"status":"error","message":"Bot not found"}`}, said(channels.Permanent, "provider_refused", "Bot not found")),
+		answered("an error and success", channelstest.Reply{Body: `{"success":true,"error":"Attribute not stored"}`},
+			channels.Verdict{Class: channels.OK, Evidence: events.Weak, ProviderText: "Attribute not stored"}),
+		answered("no, by a parameter that is missing", channelstest.Reply{Status: 400, Body: `{"success":false,"result":"missing ahachat_message_tag"}`},
+			said(channels.Permanent, "request_refused", "missing ahachat_message_tag")),
+		answered("no, by a parameter that is missing, with 200", no("missing ahachat_message_tag"), said(channels.Permanent, "provider_refused", "missing ahachat_message_tag")),
 		answered("no, by the token, with 400", channelstest.Reply{Status: 400, Body: `{"error":{"message":"Token expired","code":190}}`},
 			channels.Verdict{Class: channels.Auth, Reason: "unauthorized", ProviderText: "Token expired", ProviderCode: "190"}),
 		answered("no, by the window", no("(#10) This message is sent outside of allowed window."), said(channels.Permanent, "window", "(#10) This message is sent outside of allowed window.")),
 		answered("no, by the window in words", no("Quá 24 giờ kể từ tin nhắn cuối"), said(channels.Permanent, "window", "Quá 24 giờ kể từ tin nhắn cuối")),
 		answered("no, by the tag", no("(#100) Invalid message tag"), said(channels.Permanent, "window", "(#100) Invalid message tag")),
 		answered("no, by the person", no("(#551) This person isn't available right now."), said(channels.Permanent, "unreachable", "(#551) This person isn't available right now.")),
+		answered("403 about the window", channelstest.Reply{Status: 403, Body: `{"success":false,"result":"(#10) outside of allowed window"}`},
+			said(channels.Permanent, "window", "(#10) outside of allowed window")),
+		answered("403 about the person", channelstest.Reply{Status: 403, Body: `{"error":"(#551) This person isn't available right now."}`},
+			said(channels.Permanent, "unreachable", "(#551) This person isn't available right now.")),
+		answered("403 about the bot", channelstest.Reply{Status: 403, Body: `{"success":false,"result":"Bot is disabled"}`}, said(channels.Auth, "forbidden", "Bot is disabled")),
+		answered("401 whatever it says", channelstest.Reply{Status: 401, Body: `{"success":false,"result":"(#10) outside of allowed window"}`},
+			said(channels.Auth, "unauthorized", "(#10) outside of allowed window")),
 		answered("unknown user", channelstest.Reply{Status: 404, Body: `{"success":false,"message":"User not found"}`}, said(channels.Permanent, "not_found", "User not found")),
 		answered("a page that speaks of tokens", channelstest.Reply{Status: 404, Body: "<html><meta name=csrf-token></html>"}, channels.Verdict{Class: channels.Permanent, Reason: "not_found"}),
 		answered("no with a 500", channelstest.Reply{Status: 500, Body: `{"success":false,"message":"Server error"}`},
@@ -100,6 +119,10 @@ func suite(t testing.TB) channelstest.Suite {
 	for _, tag := range []string{"NON_PROMOTIONAL_SUBSCRIPTION", "CONFIRMED_EVENT_UPDATE", "POST_PURCHASE_UPDATE", "ACCOUNT_UPDATE"} {
 		cases = append(cases, sent("dead tag "+tag, events.Send{Recipient: toUser, Content: block, Policy: events.Policy{MessageTag: tag}},
 			userPath, "ahachat_message_tag="+tag+"&"+blockName, "Meta no longer takes the message tag "+tag))
+	}
+	for _, none := range []string{`null`, `false`, `""`, `{ }`, `[]`, `0`} {
+		cases = append(cases, answered("no error: "+none, channelstest.Reply{Body: `{"result":"ok","error":` + none + `}`},
+			channels.Verdict{Class: channels.OK, Evidence: events.Weak, ProviderText: "ok"}))
 	}
 	// The first four are refused by the contract, the others are what a server
 	// may read as one of them.

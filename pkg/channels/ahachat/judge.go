@@ -2,6 +2,7 @@ package ahachat
 
 import (
 	"encoding/json"
+	"net/http"
 	"regexp"
 	"strings"
 
@@ -19,7 +20,11 @@ func (provider) Judge(_ *channels.Account, _ *events.Request, _ channels.Step, a
 	said, isObject := read(ans.Body)
 	v := channels.JudgeStatus(false, ans)
 	switch {
-	case v.Class == channels.Throttled || v.Class == channels.Auth || v.ProviderFault:
+	case v.Class == channels.Throttled || v.ProviderFault || ans.Status == http.StatusUnauthorized:
+	case v.Class == channels.Auth: // a 403 may be about the recipient, and must not stop the others
+		if about, ok := aboutRecipient(said); ok {
+			v = about
+		}
 	case said.no || v.Class == channels.Permanent && ans.Status >= 400:
 		v = refusal(said, v)
 	case v.Class != channels.OK:
@@ -34,35 +39,46 @@ func (provider) Judge(_ *channels.Account, _ *events.Request, _ channels.Step, a
 }
 
 var (
-	graphCode  = regexp.MustCompile(`\(#(\d+)\)`)
-	windowText = regexp.MustCompile(`24[ -]?(h\b|hour|giờ)|message[ _]tag|outside (of )?(the )?allowed window`)
+	graphCode = regexp.MustCompile(`\(#(\d+)\)`)
+	// ahachat_message_tag is a parameter's name, and not Meta's word.
+	windowText = regexp.MustCompile(`24[ -]?(h\b|hour|giờ)|\bmessage[ _]tag|outside (of )?(the )?allowed window`)
 )
 
-// refusal judges a no by its words, or as other where they say nothing.
-func refusal(said words, other channels.Verdict) channels.Verdict {
-	v := channels.Verdict{Class: channels.Permanent, Reason: channels.ReasonProviderRefused,
-		Detail: "AhaChat refused the message in words that have no code"}
+// aboutRecipient judges a no that concerns one recipient by its words, and
+// reports whether it does.
+func aboutRecipient(said words) (channels.Verdict, bool) {
 	code := ""
 	if m := graphCode.FindStringSubmatch(said.text); m != nil {
 		code = m[1]
 	}
-	lower := strings.ToLower(said.text)
+	v := channels.Verdict{Class: channels.Permanent}
 	switch {
-	case code == "10" || code == "100" || windowText.MatchString(lower):
+	case code == "10" || code == "100" || windowText.MatchString(strings.ToLower(said.text)):
 		v.Reason, v.Detail = channels.ReasonWindow, "the recipient can be sent nothing of this kind now: 24 hours have passed, or Meta refuses the tag"
 	case code == "551":
 		v.Reason, v.Detail = channels.ReasonUnreachable, "the recipient cannot be reached"
-	case strings.Contains(lower, "token"):
-		v.Class, v.Reason, v.Detail = channels.Auth, channels.ReasonUnauthorized, "AhaChat refused the bot's token"
+	}
+	return v, v.Reason != ""
+}
+
+// refusal judges a no by its words, or as other where they say nothing.
+func refusal(said words, other channels.Verdict) channels.Verdict {
+	if v, ok := aboutRecipient(said); ok {
+		return v
+	}
+	switch {
+	case strings.Contains(strings.ToLower(said.text), "token"):
+		return channels.Verdict{Class: channels.Auth, Reason: channels.ReasonUnauthorized, Detail: "AhaChat refused the bot's token"}
 	case other.Class == channels.Permanent:
 		return other
 	}
-	return v
+	return channels.Verdict{Class: channels.Permanent, Reason: channels.ReasonProviderRefused,
+		Detail: "AhaChat refused the message in words that have no code"}
 }
 
 // words are what an answer says, as far as it can be read.
 type words struct {
-	no         bool   // success is there, and false
+	no         bool   // success is false, or there is an error and no success
 	text, code string // of result, message or error
 }
 
@@ -73,9 +89,12 @@ func read(body []byte) (w words, isObject bool) {
 	if channels.DecodeJSON(body, &fields) != nil || fields == nil {
 		return words{}, false
 	}
-	switch strings.ToLower(strings.Trim(string(fields["success"]), `"`)) {
-	case "false", "0":
+	switch plain(fields["success"]) {
+	case "true", "1", "yes":
+	case "false", "0", "no":
 		w.no = true
+	default:
+		w.no = !empty(fields["error"]) || plain(fields["status"]) == "error"
 	}
 	for _, name := range []string{"result", "message", "error"} {
 		t, c := text(fields[name])
@@ -87,6 +106,23 @@ func read(body []byte) (w words, isObject bool) {
 		}
 	}
 	return w, true
+}
+
+// plain returns a text, number or boolean in lower case and without its quotes.
+func plain(raw json.RawMessage) string { return strings.ToLower(strings.Trim(string(raw), `"`)) }
+
+// empty reports whether raw says that there is nothing: null, false, "", 0, {}
+// or [].
+func empty(raw json.RawMessage) bool {
+	var v any
+	_ = json.Unmarshal(raw, &v) // it is JSON, or not there at all
+	switch v := v.(type) {
+	case map[string]any:
+		return len(v) == 0
+	case []any:
+		return len(v) == 0
+	}
+	return v == nil || v == false || v == "" || v == 0.0
 }
 
 // text reads a string, or the message and code of an object such as Meta's
