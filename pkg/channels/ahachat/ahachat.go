@@ -7,6 +7,7 @@
 package ahachat
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -20,6 +21,7 @@ import (
 const (
 	name        = "ahachat"
 	settingBot  = "bot_id"
+	settingTag  = "message_tag" // of sends whose policy has none
 	secretToken = "token"
 	operation   = "ahachat.send"
 
@@ -50,7 +52,7 @@ func (provider) Name() string { return name }
 func (provider) Traits() channels.Traits {
 	return channels.Traits{
 		BaseURL:  "https://ahachat.com",
-		Settings: []string{settingBot},
+		Settings: []string{settingBot, settingTag},
 		Secrets:  []string{secretToken},
 		Limits:   channels.Limits{PerSecond: 5}, // none is documented; until it is measured
 	}
@@ -90,7 +92,7 @@ func (provider) Prepare(a *channels.Account, r *events.Request, _ channels.Step)
 		Auth:      channels.Credential{In: channels.InQuery, Name: "ahachat_token", Secret: secretToken},
 	}
 	var q query
-	if tag := s.Policy.MessageTag; tag != "" { // without one the tag is left out, not empty
+	if tag := cmp.Or(s.Policy.MessageTag, a.Setting(settingTag, "")); tag != "" { // without one the tag is left out, not empty
 		q.add("ahachat_message_tag", tag)
 		if slices.Contains(deadTags, tag) {
 			c.Warnings = append(c.Warnings, "Meta no longer takes the message tag "+tag)

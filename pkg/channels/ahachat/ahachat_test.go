@@ -116,6 +116,17 @@ func suite(t testing.TB) channelstest.Suite {
 		answered("too many", channelstest.Reply{Status: 429, Header: map[string]string{"Retry-After": "3"}},
 			channels.Verdict{Class: channels.Throttled, Reason: "rate_limited", Cooldown: 3000}),
 	}
+	withTag := func(tag string, c channelstest.Case) channelstest.Case {
+		c.Account = &channels.Account{Settings: map[string]string{"bot_id": "b0t/1", "message_tag": tag}}
+		return c
+	}
+	cases = append(cases,
+		withTag("HUMAN_AGENT", sent("the account's tag", events.Send{Recipient: toUser, Content: block},
+			userPath, "ahachat_message_tag=HUMAN_AGENT&"+blockName)),
+		withTag("HUMAN_AGENT", sent("a tag of its own", events.Send{Recipient: toUser, Content: block, Policy: events.Policy{MessageTag: "OTHER"}},
+			userPath, "ahachat_message_tag=OTHER&"+blockName)),
+		withTag("ACCOUNT_UPDATE", sent("the account's tag is dead", events.Send{Recipient: toUser, Content: block},
+			userPath, "ahachat_message_tag=ACCOUNT_UPDATE&"+blockName, "Meta no longer takes the message tag ACCOUNT_UPDATE")))
 	for _, tag := range []string{"NON_PROMOTIONAL_SUBSCRIPTION", "CONFIRMED_EVENT_UPDATE", "POST_PURCHASE_UPDATE", "ACCOUNT_UPDATE"} {
 		cases = append(cases, sent("dead tag "+tag, events.Send{Recipient: toUser, Content: block, Policy: events.Policy{MessageTag: tag}},
 			userPath, "ahachat_message_tag="+tag+"&"+blockName, "Meta no longer takes the message tag "+tag))
