@@ -46,3 +46,15 @@ func Decimal(raw json.RawMessage) (*string, bool) {
 	s = n.FloatString(max(0, len(fraction)-exponent))
 	return &s, true
 }
+
+// Integer reads what [Decimal] reads if it is a whole number: 1.7e3 and 42.0
+// are, as some languages write them.
+func Integer(raw json.RawMessage) (int64, bool) {
+	s, ok := Decimal(raw)
+	if !ok || s == nil {
+		return 0, false
+	}
+	whole, fraction, _ := strings.Cut(*s, ".")
+	n, err := strconv.ParseInt(whole, 10, 64)
+	return n, err == nil && strings.Trim(fraction, "0") == ""
+}

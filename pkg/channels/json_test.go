@@ -116,6 +116,21 @@ func TestDecimal(t *testing.T) {
 	}
 }
 
+func TestInteger(t *testing.T) {
+	for in, want := range map[string]int64{
+		`0`: 0, `-7`: -7, `" 42 "`: 42, `42.00`: 42, `1.701059874844E12`: 1701059874844, `"1701059874844.0"`: 1701059874844,
+	} {
+		if got, ok := Integer(json.RawMessage(in)); !ok || got != want {
+			t.Errorf("%s: %d %t, want %d", in, got, ok, want)
+		}
+	}
+	for _, in := range []string{``, `null`, `""`, `"x"`, `true`, `[]`, `0.5`, `15e-1`, `9223372036854775808`, `1e300`} {
+		if got, ok := Integer(json.RawMessage(in)); ok {
+			t.Errorf("%s passes as %d", in, got)
+		}
+	}
+}
+
 // What had no exponent keeps every digit and gets none.
 func TestDecimal_KeepsNumbersAsTheyStand(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

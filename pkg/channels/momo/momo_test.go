@@ -61,6 +61,12 @@ func larger(limit int, target int64, ex channelstest.Exchange) channelstest.Exch
 	return ex
 }
 
+// warned is ex with the warning.
+func warned(warning string, ex channelstest.Exchange) channelstest.Exchange {
+	ex.Verdict.Warnings = []string{warning}
+	return ex
+}
+
 func TestProvider(t *testing.T) { channelstest.Run(t, momo.New(), suite(t)) }
 
 func FuzzAnswers(f *testing.F) { channelstest.Fuzz(f, momo.New(), suite(f)) }
@@ -121,6 +127,10 @@ func suite(t testing.TB) channelstest.Suite {
 				Want: channelstest.Wire{Path: path, Body: body("ALL", 20, 0)}, Reply: page(), Verdict: channels.Verdict{Class: channels.OK},
 			}}},
 
+			{Name: "data null", Request: report(all), Exchanges: []channelstest.Exchange{
+				exchange("ALL", 0, channelstest.Reply{Body: `{"success":true,"json":{"data":null}}`}, "", "", 0, "/json/data"),
+			}},
+
 			// A server that returns what is older than the target, as documented.
 			{Name: "pages", Request: report(all), Exchanges: []channelstest.Exchange{
 				exchange("ALL", 0, page(row("5", 5000), row("4", 4000)), `{"target":4001,"oldest":4000,"seen":["c4/s4"]}`, "pages.1", 2),
@@ -166,6 +176,24 @@ func suite(t testing.TB) channelstest.Suite {
 				},
 				exchange("ALL", 4001, page(), "", "", 0),
 			}},
+			{Name: "times as other languages write them", Request: report(all), Exchanges: []channelstest.Exchange{
+				exchange("ALL", 0, page(`{"campaign_id":"c1","segment_id":"s1","create_at":4.0E3,"reports":{"SENT":1}}`,
+					`{"campaign_id":"c2","segment_id":"s2","create_at":3000.0,"reports":{"SENT":1}}`), `{"target":3001,"oldest":3000,"seen":["c2/s2"]}`, "times", 2),
+				exchange("ALL", 3001, page(), "", "", 0),
+			}},
+			{Name: "rows that cannot be read", Request: report(all), Exchanges: []channelstest.Exchange{
+				warned("messages that cannot be read were left out: 2, the first is json.data[0]: a message has no create_at in unix milliseconds",
+					exchange("ALL", 0, page("null", row("5", 5000), row("4", 4000), `{"create_at":3500,"reports":[]}`),
+						`{"target":4001,"oldest":4000,"seen":["c4/s4"]}`, "unreadable", 2, "/json/data/0", "/json/data/3")),
+				// They fill a page: what is behind it comes with a larger one.
+				warned("messages that cannot be read were left out: 1, the first is json.data[1]: a message has no create_at in unix milliseconds",
+					exchange("ALL", 4001, page(row("4", 4000), `{"create_at":"today"}`),
+						`{"target":4001,"limit":4,"oldest":4000,"seen":["c4/s4"]}`, "", 0, "/json/data")),
+				larger(4, 4001, warned("messages that cannot be read were left out: 1, the first is json.data[1]: a message has no create_at in unix milliseconds",
+					exchange("ALL", 4001, page(row("4", 4000), `{"create_at":"today"}`, row("3", 3000)),
+						`{"target":3001,"oldest":3000,"seen":["c3/s3"]}`, "unreadable.3", 1, "/json/data/0", "/json/data/1"))),
+				exchange("ALL", 3001, page(row("3", 3000)), "", "", 0, "/json/data/0"),
+			}},
 			{Name: "rows without ids", Request: report(all), Exchanges: []channelstest.Exchange{
 				exchange("ALL", 0, page(`{"create_at":4000,"reports":{"SENT":1}}`, `{"create_at":3000,"reports":{"SENT":2}}`),
 					`{"target":3001,"oldest":3000,"seen":["/"]}`, "noids", 2),
@@ -195,7 +223,11 @@ func suite(t testing.TB) channelstest.Suite {
 				channels.Verdict{Class: channels.Throttled, Reason: "rate_limited", Cooldown: 2000}),
 			answered("no rows", channelstest.Reply{Body: `{"success":true}`},
 				channels.Verdict{Class: channels.Retry, Reason: "unexpected_answer"}),
-			answered("a row without its time", page(`{"campaign_id":"1","segment_id":"1","create_at":null}`),
+			answered("no data", channelstest.Reply{Body: `{"success":true,"json":{"oa_id":"130035"}}`},
+				channels.Verdict{Class: channels.Retry, Reason: "unexpected_answer"}),
+			answered("data that is no list", channelstest.Reply{Body: `{"success":true,"json":{"data":{}}}`},
+				channels.Verdict{Class: channels.Retry, Reason: "unexpected_answer"}),
+			answered("rows of which none can be read", page(`{"campaign_id":"1","segment_id":"1","create_at":null}`, "null"),
 				channels.Verdict{Class: channels.Retry, Reason: "unexpected_answer"}),
 			answered("a server error", channelstest.Reply{Status: 502, Body: "<html>Bad gateway</html>"},
 				channels.Verdict{Class: channels.Retry, Reason: "server_error", ProviderFault: true}),

@@ -115,13 +115,15 @@ func (c cursor) idsAt(ms int64) []string {
 	return nil
 }
 
-// next returns the cursor after a page of rows that was asked for with c and
-// limit, "" when it was the last one, and a warning if it passes over some.
+// next returns the cursor after a page that was asked for with c and limit, ""
+// when it was the last one, and a warning if it passes over some rows. Those that
+// cannot be read have no place in the order, but fill a page as the others do.
 //
 // A page that is shorter than its limit need not be the last one, because the
 // first may be held at 20 whatever the limit (T-27). The last page is one that
 // is empty, adds nothing, or goes back behind the window.
-func (c cursor) next(rows []row, limit int, w window) (next, warning string) {
+func (c cursor) next(p page, limit int, w window) (next, warning string) {
+	rows := p.rows
 	if len(rows) == 0 {
 		return "", ""
 	}
@@ -152,11 +154,11 @@ func (c cursor) next(rows []row, limit int, w window) (next, warning string) {
 		n = cursor{Target: n.Oldest, Oldest: n.Oldest}
 		warning = "more than 500 messages share one create_at: some may be missing"
 	case added:
-	case c.Target < c.Oldest || len(rows) < min(limit, defaultLimit):
+	case c.Target < c.Oldest || p.size() < min(limit, defaultLimit):
 		return "", ""
 	case c.Target == c.Oldest: // full of that moment, which "older than" then has in it
 		n.Target = n.Oldest - 1
-	case len(rows) >= limit && limit < maxSeen:
+	case p.size() >= limit && limit < maxSeen:
 		n.Limit = min(2*limit, maxSeen)
 	default: // MoMo gives no more at once: the older ones are behind it
 		n.Target = n.Oldest

@@ -28,8 +28,8 @@ type answer struct {
 	Message     json.RawMessage `json:"message"`
 	Description json.RawMessage `json:"description"`
 	JSON        *struct {
-		OAID json.RawMessage   `json:"oa_id"`
-		Data []json.RawMessage `json:"data"`
+		OAID json.RawMessage `json:"oa_id"`
+		Data json.RawMessage `json:"data"`
 	} `json:"json"`
 }
 
@@ -39,24 +39,45 @@ func (a *answer) failed() bool {
 	return s == "false" || s == "0"
 }
 
-// read reads an answer with all its rows.
-func read(body []byte) (*answer, []row, error) {
+// A page is what an answer holds.
+type page struct {
+	rows []row
+	left int   // more rows, which cannot be read
+	why  error // of the first of them
+}
+
+func (p *page) size() int { return len(p.rows) + p.left }
+
+// read reads an answer with its rows. One that cannot be read does not cost the
+// others; a page of such rows alone is not what the document shows.
+func read(body []byte) (*answer, page, error) {
 	a := new(answer)
 	if err := channels.DecodeJSON(body, a); err != nil {
-		return a, nil, err
+		return a, page{}, err
 	}
 	if a.JSON == nil || a.JSON.Data == nil {
-		return a, nil, errors.New("the answer has no json.data")
+		return a, page{}, errors.New("the answer has no json.data")
 	}
-	rows := make([]row, len(a.JSON.Data))
-	for i, raw := range a.JSON.Data {
+	var list []json.RawMessage
+	if err := channels.DecodeJSON(a.JSON.Data, &list); err != nil { // null is an empty one
+		return a, page{}, errors.New("the answer's json.data is no list")
+	}
+	var p page
+	for i, raw := range list {
 		r, err := readRow(raw)
-		if err != nil {
-			return a, nil, fmt.Errorf("json.data[%d]: %w", i, err)
+		if err == nil {
+			r.index = i
+			p.rows = append(p.rows, r)
+			continue
 		}
-		rows[i] = r
+		if p.left++; p.left == 1 {
+			p.why = fmt.Errorf("json.data[%d]: %w", i, err)
+		}
 	}
-	return a, rows, nil
+	if p.left > 0 && p.rows == nil {
+		return a, p, p.why
+	}
+	return a, p, nil
 }
 
 // Judge follows providers.md §3e, MoMo.
@@ -64,7 +85,7 @@ func (provider) Judge(a *channels.Account, r *events.Request, s channels.Step, a
 	if v, decided := channels.JudgeTransport(true, ans); decided {
 		return v
 	}
-	got, rows, err := read(ans.Body)
+	got, p, err := read(ans.Body)
 	v := channels.JudgeStatus(true, ans)
 	switch {
 	case v.Class == channels.Throttled:
@@ -79,7 +100,7 @@ func (provider) Judge(a *channels.Account, r *events.Request, s channels.Step, a
 	case err != nil:
 		v = channels.Verdict{Class: channels.Retry, Reason: channels.ReasonUnexpectedAnswer, Detail: err.Error()}
 	default:
-		v = judgePage(a, r, s, rows)
+		v = judgePage(a, r, s, p)
 	}
 	if v.Class != channels.OK {
 		v.ProviderCode = text(got.ResultCode)
@@ -92,15 +113,18 @@ func (provider) Judge(a *channels.Account, r *events.Request, s channels.Step, a
 }
 
 // judgePage finds the page after one that came well.
-func judgePage(a *channels.Account, r *events.Request, s channels.Step, rows []row) channels.Verdict {
+func judgePage(a *channels.Account, r *events.Request, s channels.Step, p page) channels.Verdict {
 	w, at, err := whereabouts(a, r, s)
 	if err != nil {
 		return channels.Verdict{Class: channels.Permanent, Reason: string(channels.FailCall), Detail: err.Error()}
 	}
 	v := channels.Verdict{Class: channels.OK}
 	var warning string
-	if v.Next, warning = at.next(rows, at.limit(r), w); warning != "" {
-		v.Warnings = []string{warning}
+	if v.Next, warning = at.next(p, at.limit(r), w); warning != "" {
+		v.Warnings = append(v.Warnings, warning)
+	}
+	if p.left > 0 {
+		v.Warnings = append(v.Warnings, fmt.Sprintf("messages that cannot be read were left out: %d, the first is %v", p.left, p.why))
 	}
 	return v
 }
@@ -122,7 +146,7 @@ func whereabouts(a *channels.Account, r *events.Request, s channels.Step) (windo
 // so their bucket is the moment of the fetch, and they are never added up: one
 // message is counted as SENDING, then as SENT, then as READ (T-29).
 func (provider) Parse(a *channels.Account, r *events.Request, s channels.Step, ans *channels.Answer) (*channels.Harvest, error) {
-	got, rows, err := read(ans.Body)
+	got, p, err := read(ans.Body)
 	if err != nil {
 		return nil, fmt.Errorf("read messages report: %w", err)
 	}
@@ -135,9 +159,9 @@ func (provider) Parse(a *channels.Account, r *events.Request, s channels.Step, a
 		oa = a.Setting(settingPage, "")
 	}
 	h := new(channels.Harvest)
-	for i := range rows {
-		if r := &rows[i]; w.holds(r.createdAt) && !at.seen(r) {
-			r.harvest(h, a, oa, channels.Pointer("json", "data", strconv.Itoa(i)), ans.StartedMS)
+	for i := range p.rows {
+		if r := &p.rows[i]; w.holds(r.createdAt) && !at.seen(r) {
+			r.harvest(h, a, oa, channels.Pointer("json", "data", strconv.Itoa(r.index)), ans.StartedMS)
 		}
 	}
 	return h, nil

@@ -14,6 +14,7 @@ import (
 // A row is one message sent to one segment.
 type row struct {
 	raw        json.RawMessage
+	index      int // in json.data
 	createdAt  int64
 	campaignID string
 	segmentID  string
@@ -43,8 +44,8 @@ func readRow(raw json.RawMessage) (row, error) {
 	if err := channels.DecodeJSON(raw, &f); err != nil {
 		return row{}, err
 	}
-	at, err := strconv.ParseInt(text(f.CreateAt), 10, 64)
-	if err != nil || at <= 0 {
+	at, ok := channels.Integer(f.CreateAt)
+	if !ok || at <= 0 {
 		return row{}, errors.New("a message has no create_at in unix milliseconds")
 	}
 	return row{
