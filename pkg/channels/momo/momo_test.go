@@ -30,6 +30,11 @@ func row(id string, at int64) string {
 	return fmt.Sprintf(`{"campaign_id":"c%s","segment_id":"s%[1]s","create_at":%d,"reports":{"SENT":1}}`, id, at)
 }
 
+// nameless is a row of what the document names.
+func nameless(title string, at int64) string {
+	return fmt.Sprintf(`{"template_data":"{\"chatMessage\":{\"title\":\"%s\"}}","create_at":%d,"reports":{"SENT":1}}`, title, at)
+}
+
 func page(rows ...string) channelstest.Reply {
 	return channelstest.Reply{Body: `{"json":{"oa_id":"130035","data":[` + strings.Join(rows, ",") + `]},"success":true}`}
 }
@@ -198,6 +203,13 @@ func suite(t testing.TB) channelstest.Suite {
 				exchange("ALL", 0, page(`{"create_at":4000,"reports":{"SENT":1}}`, `{"create_at":3000,"reports":{"SENT":2}}`),
 					`{"target":3001,"oldest":3000,"seen":["/"]}`, "noids", 2),
 				exchange("ALL", 3001, page(), "", "", 0),
+			}},
+			// What the document names, and no more: the message tells them apart.
+			{Name: "rows without ids of one time", Request: report(all), Exchanges: []channelstest.Exchange{
+				exchange("ALL", 0, page(nameless("Hi", 4000), nameless("Hello", 4000)), `{"target":4001,"oldest":4000,"seen":["//e26d4b372764","//89698e588dd2"]}`, "nameless.1", 2),
+				exchange("ALL", 4001, page(nameless("Hello", 4000), nameless("Hey", 4000)),
+					`{"target":4001,"oldest":4000,"seen":["//e26d4b372764","//89698e588dd2","//c858277fcce2"]}`, "nameless.2", 1, "/json/data/0"),
+				exchange("ALL", 4001, page(), "", "", 0),
 			}},
 
 			refused("no condition", "filters.condition_id", func(r *events.Report) { delete(r.Filters, "condition_id") }),

@@ -1,6 +1,9 @@
 package momo
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -23,11 +26,16 @@ type row struct {
 	size       json.RawMessage
 	reports    map[string]json.RawMessage
 	template   json.RawMessage
+	message    string // hash of the message, of a row that lacks an id
 }
 
 // id tells the rows of one time apart.
 func (r *row) id() string {
-	return r.campaignID + "/" + r.segmentID
+	id := r.campaignID + "/" + r.segmentID
+	if r.message != "" {
+		id += "/" + r.message
+	}
+	return id
 }
 
 func readRow(raw json.RawMessage) (row, error) {
@@ -48,23 +56,35 @@ func readRow(raw json.RawMessage) (row, error) {
 	if !ok || at <= 0 {
 		return row{}, errors.New("a message has no create_at in unix milliseconds")
 	}
-	return row{
+	r := row{
 		raw: raw, createdAt: at, size: f.Size, reports: f.Reports, template: f.Template,
 		campaignID: text(f.CampaignID), segmentID: text(f.SegmentID),
 		condition: text(f.Condition), status: text(f.Status),
-	}, nil
+	}
+	if len(f.Template) > 0 && r.idMissing() {
+		sum := sha256.Sum256([]byte(cmp.Or(text(f.Template), string(f.Template))))
+		r.message = hex.EncodeToString(sum[:6])
+	}
+	return r, nil
 }
+
+// idMissing reports whether r lacks one of its ids, which are undocumented after
+// all. Its time and its message, which are documented and stay as they are, tell
+// it from others then.
+func (r *row) idMissing() bool { return r.campaignID == "" || r.segmentID == "" }
 
 func (r *row) harvest(h *channels.Harvest, a *channels.Account, oa, path string, atMS int64) {
 	dims := map[string]string{"oa_id": oa}
 	created := strconv.FormatInt(r.createdAt, 10)
-	for name, value := range map[string]string{"campaign_id": r.campaignID, "segment_id": r.segmentID, "condition_id": r.condition} {
+	for name, value := range map[string]string{
+		"campaign_id": r.campaignID, "segment_id": r.segmentID, "condition_id": r.condition, "message_hash": r.message,
+	} {
 		if value != "" {
 			dims[name] = value
 		}
 	}
 	id := r.id()
-	if r.campaignID == "" || r.segmentID == "" { // undocumented, after all: the time tells rows apart
+	if r.idMissing() {
 		dims["create_at"] = created
 		id += "/" + created
 	}
