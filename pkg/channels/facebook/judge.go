@@ -1,6 +1,7 @@
 package facebook
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -10,10 +11,10 @@ import (
 	"github.com/tramhq/tram/pkg/events"
 )
 
-// Silences after the first throttle that tells none, in milliseconds (providers.md §3e).
+// Silences in milliseconds (providers.md §3e).
 const (
-	throttleRest = 60_000
-	blockedRest  = 3_600_000
+	throttleRest = 60_000    // after the first throttle that tells none
+	blockedRest  = 3_600_000 // at least
 )
 
 // Codes of Graph's errors (providers.md §2.3).
@@ -93,16 +94,22 @@ func (e *graphError) throttles() bool {
 }
 
 // Judge follows providers.md §3e, Facebook. It only reads, so nothing is
-// ambiguous.
+// ambiguous. Whatever decides, how long to wait is what the headers tell.
 func (provider) Judge(a *channels.Account, r *events.Request, s channels.Step, ans *channels.Answer) channels.Verdict {
 	if v, decided := channels.JudgeTransport(true, ans); decided {
 		return v
 	}
 	v := judge(a, r, s, ans)
 	v.Usage, v.RegainMS = usage(ans)
-	if v.Class == channels.Throttled {
-		v.Cooldown = max(v.Cooldown, v.RegainMS)
-		if v.Cooldown == 0 {
+	retryAfter, _ := channels.RetryAfter(ans)
+	told := cmp.Or(v.RegainMS, retryAfter)
+	switch v.Reason {
+	case channels.ReasonTransient:
+		v.Cooldown = retryAfter
+	case channels.ReasonLockedOut:
+		v.Cooldown = max(told, blockedRest)
+	case channels.ReasonRateLimited:
+		if v.Cooldown = told; told == 0 {
 			v.Cooldown, v.Untold = throttleRest, true
 		}
 	}
@@ -153,7 +160,7 @@ func judgeError(q *query, at position, e *graphError, byStatus channels.Verdict)
 		return channels.Verdict{Class: channels.Throttled, Reason: channels.ReasonRateLimited,
 			Detail: "Facebook answers that there were too many calls"}
 	case code == codeBlocked:
-		return channels.Verdict{Class: channels.Throttled, Reason: channels.ReasonLockedOut, Cooldown: blockedRest,
+		return channels.Verdict{Class: channels.Throttled, Reason: channels.ReasonLockedOut,
 			Detail: "Facebook has blocked this use for a while for breaking a policy: somebody should look at the app's dashboard"}
 	case e.Transient || code == codeUnknown || code == codeService:
 		return channels.Verdict{Class: channels.Retry, Reason: channels.ReasonTransient, ProviderFault: true,
