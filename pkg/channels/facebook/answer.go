@@ -1,6 +1,7 @@
 package facebook
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +17,8 @@ import (
 // An insights is F1's answer, read whole: nothing in it can fail later.
 type insights struct {
 	series []series
-	next   string // link to the following window, its token taken out
+	next   string  // link to the following window, its token taken out
+	left   []error // for each value that cannot be read
 }
 
 // A series is one metric's points.
@@ -32,6 +34,7 @@ type point struct {
 	label  string    // end_time as it stands there
 	dims   map[string]string
 	leaves []leaf
+	faults []error // of what is no leaf and should be
 }
 
 // A leaf is one number: value itself, or what lies in it.
@@ -41,13 +44,12 @@ type leaf struct {
 	raw   string
 }
 
-// readInsights reads the body of a good answer.
-func readInsights(body []byte) (*insights, error) {
+// readInsights reads the body of a good answer to a call for period. A value that
+// cannot be read does not cost the others, unless there are none.
+func readInsights(body []byte, period string) (*insights, error) {
 	var a struct {
-		Data   []map[string]json.RawMessage `json:"data"`
-		Paging struct {
-			Next string `json:"next"`
-		} `json:"paging"`
+		Data   json.RawMessage `json:"data"`
+		Paging json.RawMessage `json:"paging"`
 	}
 	if err := channels.DecodeJSON(body, &a); err != nil {
 		return nil, err
@@ -55,21 +57,39 @@ func readInsights(body []byte) (*insights, error) {
 	if a.Data == nil {
 		return nil, errors.New("the answer has no data")
 	}
-	in := &insights{next: a.Paging.Next}
-	for i, object := range a.Data {
-		s, err := readSeries(object)
+	var data []map[string]json.RawMessage
+	if err := channels.DecodeJSON(a.Data, &data); err != nil { // null is an empty one
+		return nil, errors.New("data is no list of objects")
+	}
+	var paging struct {
+		Next string `json:"next"`
+	}
+	_ = json.Unmarshal(a.Paging, &paging) // what is no link leads nowhere
+	in := &insights{next: paging.Next}
+	read := 0
+	for i, object := range data {
+		s, err := in.readSeries(object, period)
 		if err != nil {
 			return nil, fmt.Errorf("data[%d]: %w", i, err)
 		}
 		in.series = append(in.series, s)
+		for _, p := range s.points {
+			read += len(p.leaves)
+		}
+	}
+	if in.left != nil && read == 0 {
+		return nil, in.left[0]
 	}
 	return in, nil
 }
 
-func readSeries(object map[string]json.RawMessage) (series, error) {
-	s := series{name: text(object["name"]), period: text(object["period"]), object: object}
-	if !isText(object["name"]) || !isText(object["period"]) || s.name == "" {
-		return s, errors.New("a metric has no name or no period")
+func (in *insights) readSeries(object map[string]json.RawMessage, asked string) (series, error) {
+	s := series{name: text(object["name"]), period: cmp.Or(text(object["period"]), asked), object: object}
+	if raw := object["period"]; len(raw) > 0 && !isNull(raw) && !isText(raw) {
+		return s, errors.New("a metric's period is no text")
+	}
+	if !isText(object["name"]) || s.name == "" {
+		return s, errors.New("a metric has no name")
 	}
 	var values []map[string]json.RawMessage
 	if raw, ok := object["values"]; ok {
@@ -79,16 +99,16 @@ func readSeries(object map[string]json.RawMessage) (series, error) {
 		delete(object, "values")
 	}
 	for i, v := range values {
-		p, err := readPoint(v)
-		if err != nil {
-			return s, fmt.Errorf("values[%d]: %w", i, err)
+		p := readPoint(v)
+		for _, fault := range p.faults {
+			in.left = append(in.left, fmt.Errorf("data[%d].values[%d]: %w", len(in.series), i, fault))
 		}
-		s.points = append(s.points, p)
+		s.points = append(s.points, p) // without any number, too: its place is part of the path
 	}
 	return s, nil
 }
 
-func readPoint(entry map[string]json.RawMessage) (point, error) {
+func readPoint(entry map[string]json.RawMessage) point {
 	p := point{dims: map[string]string{}}
 	for key, raw := range entry {
 		switch key {
@@ -98,8 +118,8 @@ func readPoint(entry map[string]json.RawMessage) (point, error) {
 			if p.label = text(raw); p.label == "" {
 				continue
 			}
-			if p.end, err = readTime(p.label); err != nil {
-				return p, err
+			if p.end, err = readTime(p.label); err != nil { // a number of no known time says nothing
+				return point{faults: []error{err}}
 			}
 		default:
 			if p.dims[key] = text(raw); isNull(raw) {
@@ -108,44 +128,35 @@ func readPoint(entry map[string]json.RawMessage) (point, error) {
 		}
 	}
 	if raw, ok := entry["value"]; ok { // else nothing was counted
-		return p, p.addLeaves(raw, nil)
+		p.addLeaves(raw, nil)
 	}
-	return p, nil
+	return p
 }
 
 // addLeaves adds the numbers of a value. It is one for most metrics, and an
 // object for those that are counted apart, such as by country.
-func (p *point) addLeaves(raw json.RawMessage, keys []string) error {
+func (p *point) addLeaves(raw json.RawMessage, keys []string) {
 	switch raw[0] {
 	case '{':
 		var members map[string]json.RawMessage
-		if err := channels.DecodeJSON(raw, &members); err != nil {
-			return err
-		}
+		_ = json.Unmarshal(raw, &members) // the whole was JSON
 		for _, key := range slices.Sorted(maps.Keys(members)) {
-			if err := p.addLeaves(members[key], append(slices.Clone(keys), key)); err != nil {
-				return err
-			}
+			p.addLeaves(members[key], append(slices.Clone(keys), key))
 		}
-		return nil
+		return
 	case '[':
 		var items []json.RawMessage
-		if err := channels.DecodeJSON(raw, &items); err != nil {
-			return err
-		}
+		_ = json.Unmarshal(raw, &items)
 		for i, item := range items {
-			if err := p.addLeaves(item, append(slices.Clone(keys), strconv.Itoa(i))); err != nil {
-				return err
-			}
+			p.addLeaves(item, append(slices.Clone(keys), strconv.Itoa(i)))
 		}
-		return nil
+		return
 	}
-	value, ok := channels.Decimal(raw)
-	if !ok {
-		return errors.New("a value is no number")
+	if value, ok := channels.Decimal(raw); ok {
+		p.leaves = append(p.leaves, leaf{keys, value, string(raw)})
+	} else {
+		p.faults = append(p.faults, errors.New("a value is no number"))
 	}
-	p.leaves = append(p.leaves, leaf{keys, value, string(raw)})
-	return nil
 }
 
 // Instants outside these are no end of a bucket.
@@ -161,11 +172,8 @@ func readTime(s string) (time.Time, error) {
 	if err != nil {
 		t, err = time.Parse(time.RFC3339, s)
 	}
-	if err != nil {
-		var seconds int64
-		if seconds, err = strconv.ParseInt(s, 10, 64); err == nil {
-			t = time.Unix(seconds, 0)
-		}
+	if seconds, ok := channels.Integer(json.RawMessage(s)); ok {
+		t, err = time.Unix(seconds, 0), nil
 	}
 	if err != nil || t.Unix() < firstUnix || t.Unix() > lastUnix {
 		return time.Time{}, errors.New("an end_time is neither unix seconds nor such as 2026-01-02T08:00:00+0000")

@@ -130,6 +130,18 @@ func suite(t testing.TB) channelstest.Suite {
 			}},
 		},
 		{
+			Name:    "values that cannot be read, and no period",
+			Request: report("day", "", newConversations),
+			Exchanges: []channelstest.Exchange{{
+				Want:  get(path, "metric="+newConversations+"&period=day"),
+				Reply: file("odd.json"),
+				Verdict: channels.Verdict{Class: channels.OK, Warnings: []string{
+					"values that cannot be read were left out: 4, the first is data[0].values[0]: a value is no number"}},
+				Harvest: channelstest.Harvest{Stats: 3, Golden: "testdata/odd.golden", Left: []string{
+					"/data/0/values/0", "/data/0/values/1", "/data/0/values/3", "/data/0/values/4/value/VN"}},
+			}},
+		},
+		{
 			Name:    "91 days in two calls",
 			Request: report("range", "2026-01-01 2026-04-02", sent),
 			Exchanges: []channelstest.Exchange{

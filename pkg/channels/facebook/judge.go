@@ -206,7 +206,7 @@ func judgeParameter(q *query, at position, e *graphError) channels.Verdict {
 // judgeInsights judges a 2xx without an error. One without data is good too:
 // there was nothing to count.
 func judgeInsights(q *query, at position, ans *channels.Answer) channels.Verdict {
-	in, err := readInsights(ans.Body)
+	in, err := readInsights(ans.Body, q.period)
 	if err != nil {
 		v := channels.Verdict{Class: channels.Permanent, Reason: channels.ReasonUnexpectedAnswer, Detail: err.Error()}
 		if !json.Valid(ans.Body) { // broken on its way, or not Graph's at all
@@ -215,6 +215,9 @@ func judgeInsights(q *query, at position, ans *channels.Answer) channels.Verdict
 		return v
 	}
 	v := channels.Verdict{Class: channels.OK, Next: q.after(at)}
+	if n := len(in.left); n > 0 {
+		v.Warnings = []string{fmt.Sprintf("values that cannot be read were left out: %d, the first is %v", n, in.left[0])}
+	}
 	// The link leads behind the window, unless Graph gave less than was asked for.
 	w, ok := q.windowAt(at)
 	if next, linked := in.nextDay(q.zone); ok && linked && q.period != total && next > w.since && next < w.until {

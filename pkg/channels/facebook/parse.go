@@ -35,7 +35,7 @@ func (provider) Parse(a *channels.Account, r *events.Request, s channels.Step, a
 	if err != nil {
 		return nil, fmt.Errorf("read cursor: it %w", err)
 	}
-	in, err := readInsights(ans.Body)
+	in, err := readInsights(ans.Body, q.period)
 	if err != nil {
 		return nil, fmt.Errorf("read insights: %w", err)
 	}
@@ -150,7 +150,11 @@ func (s *series) record(a *channels.Account, path string) (events.Record, bool) 
 			attrs[key] = v
 		}
 	}
-	if len(s.object) == 2 { // name and period
+	more := len(s.object) - 1 // all but the name
+	if _, ok := s.object["period"]; ok {
+		more--
+	}
+	if more == 0 {
 		return events.Record{}, false
 	}
 	id := text(s.object["id"])

@@ -107,13 +107,14 @@ func TestBuckets(t *testing.T) {
 func TestReadTime(t *testing.T) {
 	for s, want := range map[string]int64{
 		"1665175977": 1665175977, "2018-01-02T08:00:00+0000": 1514880000, "2018-01-02T00:00:00-0800": 1514880000,
+		"1665175977.0": 1665175977, "1.665175977E9": 1665175977,
 		"2018-01-02T08:00:00Z": 1514880000, "2018-01-02T08:00:00+00:00": 1514880000,
 	} {
 		if got, err := readTime(s); err != nil || got.Unix() != want {
 			t.Errorf("%s: got %v (%v)", s, got, err)
 		}
 	}
-	for _, s := range []string{"", "x", "-1", "1e9", "1.5", "1665175977000", "2018-01-02", "9999-01-02T08:00:00+0000"} {
+	for _, s := range []string{"", "x", "-1", "null", "1.5", "1665175977000", "2018-01-02", "9999-01-02T08:00:00+0000"} {
 		if got, err := readTime(s); err == nil {
 			t.Errorf("%q is read as %v", s, got)
 		}

@@ -80,7 +80,7 @@ func TestTokensInPagingLinks(t *testing.T) {
 			t.Errorf("%s is in %s", part, all)
 		}
 	}
-	if in, err := readInsights(ans.Body); err != nil || !strings.Contains(in.next, "since=1772956800") {
+	if in, err := readInsights(ans.Body, "day"); err != nil || !strings.Contains(in.next, "since=1772956800") {
 		t.Errorf("the link's window is gone: %v (%v)", in, err)
 	}
 }
