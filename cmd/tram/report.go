@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
 )
 
@@ -26,7 +27,7 @@ stat and record, and the outcome, which is the end.`,
 			if err != nil {
 				return err
 			}
-			if r.Report, err = f.report(cmd, args[1:]); err != nil {
+			if r.Report, err = f.report(cmd, r, args[1:]); err != nil {
 				return err
 			}
 			return f.publish(cmd, r)
@@ -80,14 +81,14 @@ func (f *reportFlags) register(cmd *cobra.Command) {
 	fs.Var(&f.to, "to", "end of the range, itself not in it")
 	fs.StringVar(&r.Range.FromDate, "from-date", "", "start of the range: a date such as 2026-11-01")
 	fs.StringVar(&r.Range.ToDate, "to-date", "", "end of the range, itself not in it")
-	fs.IntVar(&f.days, "days", 0, "range: so many whole days before today")
+	fs.IntVar(&f.days, "days", 0, "range: so many whole days before today, in --zone or the account's zone")
 	fs.StringVar(&r.Range.Zone, "zone", "", "of the dates, such as Asia/Ho_Chi_Minh (default the account's)")
 	for _, end := range []string{"from", "to", "from-date", "to-date"} {
 		cmd.MarkFlagsMutuallyExclusive("days", end)
 	}
 }
 
-func (f *reportFlags) report(cmd *cobra.Command, name []string) (*events.Report, error) {
+func (f *reportFlags) report(cmd *cobra.Command, of *events.Request, name []string) (*events.Report, error) {
 	body := new(events.Report)
 	if given, err := f.readBody(cmd, body); given {
 		if err == nil && len(name) > 0 {
@@ -104,15 +105,39 @@ func (f *reportFlags) report(cmd *cobra.Command, name []string) (*events.Report,
 		if f.days < 1 {
 			return nil, usage("--days must be 1 or more")
 		}
-		r.Range.FromDate, r.Range.ToDate = daysBefore(time.Now(), f.days)
+		now, err := f.now(cmd, of)
+		if err != nil {
+			return nil, err
+		}
+		r.Range.FromDate, r.Range.ToDate = daysBefore(now, f.days)
 	}
 	r.Timing, r.Context = f.timing(), f.context()
 	return &r, nil
 }
 
+// now returns what time it is where the days of the range begin: in --zone, or
+// else in the account's zone, as its contract tells. Without one it is this
+// machine's; what is wrong with account or zone, publishing tells.
+func (f *reportFlags) now(cmd *cobra.Command, of *events.Request) (time.Time, error) {
+	now, zone := time.Now(), f.fields.Range.Zone
+	if zone == "" {
+		c, err := f.broker.dial(cmd)
+		if err != nil {
+			return now, err
+		}
+		defer c.close()
+		if contract, err := events.NewDirectory(c.js).Contract(cmd.Context(), of.Provider, of.Account); err == nil {
+			zone = contract.Zone
+		}
+	}
+	if z, err := channels.Zone(zone); err == nil {
+		now = now.In(z)
+	}
+	return now, nil
+}
+
 // daysBefore returns the first of the n days before that of now, and the day
-// of now, which is no longer one of them. The days are those of this machine;
-// the zone in which each begins and ends is the account's.
+// of now, which is no longer one of them.
 func daysBefore(now time.Time, n int) (from, to string) {
 	return now.AddDate(0, 0, -n).Format(time.DateOnly), now.Format(time.DateOnly)
 }
