@@ -61,9 +61,6 @@ func (x *execution) conclude(call *channels.Call, ans *channels.Answer, v channe
 	x.l.answered(e) // the account has learned all that the next call depends on
 	x.vacate()
 	x.store(r, d)
-	if d.state == "" && !x.lost {
-		e.next(v.Next)
-	}
 }
 
 // maxSteps bounds the steps of a request: a provider whose pages never end must
@@ -169,6 +166,10 @@ func (x *execution) refuse(reason, detail string) {
 }
 
 func (x *execution) end(state events.State, why events.Why, dead ledger.DeadGroup) {
+	// An earlier call of it may have been carried out: nobody may say that there was none.
+	if x.e.touched && state != events.StateUnknown && x.e.req != nil && x.e.req.Kind != events.KindReport {
+		state, dead, why.Class = events.StateUnknown, ledger.DeadUnknown, string(channels.Ambiguous)
+	}
 	r := x.e.result(time.Now())
 	r.State, r.Why, r.Dead = state, why, dead
 	x.store(r, decision{state: state})
@@ -188,12 +189,19 @@ func (x *execution) notCalled(detail string) {
 // result of the same call stands already, that one holds.
 func (x *execution) store(r *ledger.Result, d decision) {
 	r.Stack = x.stack
+	if !x.intendedAt.IsZero() && time.Since(x.intendedAt) > x.p.d.results.giveUp && !x.p.mayCall() {
+		x.lost = true // whoever has the partition by now has told an end, and the broker may have forgotten that
+		x.p.fail(errLeaseLost)
+		return
+	}
 	storing := x.storing(r)
 	at, err := x.p.d.results.put(x.p.d.storing, x.l.results, r, x.p.mayCall)
 	if err == nil && at.duplicate {
 		if r, err = x.p.d.results.get(x.p.d.storing, at.seq); err == nil {
 			d = x.e.adopt(r, x.p.clock)
 		}
+	} else if err == nil && d.state == "" {
+		x.e.next(r.Next)
 	}
 	if err != nil {
 		x.lost = true
