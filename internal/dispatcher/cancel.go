@@ -27,8 +27,8 @@ type cancel struct {
 	target requestKey
 	name   string // of the target in subjects
 
-	entry *entry       // of the target, if the lane has begun it
-	ended events.State // of the target, if that was being executed
+	entries []*entry     // of the target, if the lane has begun it
+	ended   events.State // of the target, if that was being executed
 }
 
 // A requestKey names a request as its producer does.
@@ -215,7 +215,7 @@ func (l *lane) answer(a answer) {
 		p.d.cfg.Observer.Meter("", "").Stored(a.state)
 	}
 	p.cancels.answered(c)
-	if c.entry != nil {
-		l.release(c.entry)
+	for _, e := range c.entries {
+		l.release(e)
 	}
 }

@@ -71,23 +71,36 @@ func (s *search) decide(c *cancel, late string) {
 func (s *search) begun() {
 	l, wanted := s.l, s.wanted()
 	done := make(map[*cancel]bool)
+	moving, late := make(map[*cancel]bool), make(map[*cancel]bool)
 	l.mu.Lock()
 	for _, e := range l.open {
 		for _, c := range wanted[keyOf(e.msg)] {
-			if done[c] || c.msg.Seq <= origin(e.msg) {
+			if c.msg.Seq <= origin(e.msg) {
 				continue
 			}
 			switch done[c] = true; {
 			case e.executing || e.doubt: // or somebody may still tell that there was no call
 				e.voidBy(c.msg.Seq)
-				e.cancels = append(e.cancels, c)
+				if !moving[c] {
+					e.cancels = append(e.cancels, c)
+				}
+				moving[c] = true
 			case !e.cancellable():
-				s.decide(c, lateCalled)
+				late[c] = true
 			default:
 				e.voidBy(c.msg.Seq)
-				c.entry = e
-				s.decide(c, "")
+				c.entries = append(c.entries, e)
 			}
+		}
+	}
+	for c := range done {
+		switch {
+		case moving[c]: // it is worked again
+			c.entries = nil
+		case late[c]:
+			s.decide(c, lateCalled)
+		default:
+			s.decide(c, "")
 		}
 	}
 	for i := range l.queues {

@@ -252,3 +252,25 @@ func TestManyCancels(t *testing.T) {
 		t.Errorf("ended: %v, want %d done and as many cancelled", ends, n)
 	}
 }
+
+// Two requests of one id wait for another try.
+func TestACancelReachesBothOfAnID(t *testing.T) {
+	r := newRig(t)
+	r.desk.answer = func(int, call) (int, channels.Verdict) {
+		return 503, channels.Verdict{Class: channels.Retry, Reason: "unavailable", Cooldown: 1}
+	}
+	r.start(func(c *Config) { calm(c); c.Retry = RetryPolicy{Base: 10 * time.Second, MaxAttempts: 3} })
+	first, second := r.send("shop", events.Normal, "same", nil), r.send("shop", events.Normal, "same", nil)
+	r.eventually(func() string {
+		if all := r.results(); len(all[first]) == 0 || len(all[second]) == 0 {
+			return "not tried yet"
+		}
+		return ""
+	})
+	r.one(r.cancel("shop", "same"), events.StateDone, ReasonTakenBack)
+	for _, seq := range []uint64{first, second} {
+		if end := r.ends(seq)[0]; end.State != events.StateCancelled {
+			t.Errorf("request %d ended as %s (%s) after %d calls, though its cancel was answered with done", seq, end.State, end.Why.Reason, end.Call)
+		}
+	}
+}

@@ -25,6 +25,8 @@ type cancels struct {
 	mu    sync.Mutex
 	known uint64            // whatever stands before here has been handed to its lane, so cancels up to here may be read
 	read  uint64            // cancels up to here were read
+	heard uint64            // the newest cancel that is known of
+	late  int               // how often in a row the stream did not have it
 	open  map[uint64]uint64 // of these, those that were not answered: by sequence, how far RESULTS had come then
 
 	past     map[uint64]bool // those that owners before us answered, as far as they have not been read
@@ -45,17 +47,17 @@ func newCancels(p *partition, ck *checkpoint) *cancels {
 	if ck.Cancels > 0 {
 		c.read = ck.Cancels - 1
 	}
-	c.upTo(ck.Feed)
+	c.upTo(ck.Feed, 0)
 	return c
 }
 
 // isCancel reports whether the subject is that of a stored cancel.
 func isCancel(subject string) bool { return strings.HasSuffix(subject, "."+string(events.KindCancel)) }
 
-// upTo says that cancels up to seq may be read.
-func (c *cancels) upTo(seq uint64) {
+// upTo says that cancels up to seq may be read, the newest of which is known.
+func (c *cancels) upTo(seq, newest uint64) {
 	c.mu.Lock()
-	c.known = max(c.known, seq)
+	c.known, c.heard = max(c.known, seq), max(c.heard, newest)
 	c.mu.Unlock()
 	select {
 	case c.wake <- struct{}{}:
@@ -82,12 +84,12 @@ func (c *cancels) run() {
 		}
 		for {
 			c.mu.Lock()
-			from, to := c.read+1, c.known
+			from, to, heard := c.read+1, c.known, c.heard
 			c.mu.Unlock()
 			if from > to || ctx.Err() != nil {
 				break
 			}
-			if err := c.readOn(ctx, from, to); err != nil && ctx.Err() == nil {
+			if err := c.readOn(ctx, from, to, heard); err != nil && ctx.Err() == nil {
 				c.p.log.Warn("cancels not read, trying again", "error", err)
 				sleep(ctx, time.Second)
 			}
@@ -95,21 +97,32 @@ func (c *cancels) run() {
 	}
 }
 
+var errLate = errors.New("a cancel that the feed has seen is not there yet")
+
+// cancelTries is how often a cancel is looked for that the feed has seen. Then it
+// has left the stream.
+const cancelTries = 10
+
 var errEnough = errors.New("enough is read")
 
-func (c *cancels) readOn(ctx context.Context, from, to uint64) error {
+func (c *cancels) readOn(ctx context.Context, from, to, heard uint64) error {
+	last := from - 1
 	err := c.p.reader.Replay(ctx, broker.Requests, broker.CancelFilter(c.p.n), from, func(m *broker.Stored) error {
 		if m.Seq > to {
 			return errEnough
 		}
+		last = m.Seq
 		return c.take(ctx, m)
 	})
 	if err != nil && !errors.Is(err, errEnough) {
 		return err
 	}
 	c.mu.Lock()
-	c.read = max(c.read, to)
-	c.mu.Unlock()
+	defer c.mu.Unlock()
+	if c.late++; last < heard && c.late < cancelTries {
+		return errLate // who was asked does not have yet what the feed has seen
+	}
+	c.read, c.late = max(c.read, to), 0
 	return nil
 }
 

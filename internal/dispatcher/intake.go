@@ -159,7 +159,7 @@ func (in *intake) hand(at address, m *broker.Stored) {
 	}
 	defer p.fed.Store(m.Seq)
 	if isCancel(m.Subject) {
-		p.cancels.upTo(m.Seq)
+		p.cancels.upTo(m.Seq, m.Seq)
 		return
 	}
 	for there := false; !there; {

@@ -106,14 +106,14 @@ func (p *partition) newest(ctx context.Context) (n newest, err error) {
 // learn tells the lanes of requests that the feed will not bring, and returns those
 // that have some.
 func (p *partition) learn(n newest) (told []*lane) {
-	fed, cancels := p.fed.Load(), false
+	fed, cancel := p.fed.Load(), uint64(0)
 	for subject, seq := range n.last {
 		at, err := locate(subject)
 		switch {
 		case err != nil || seq <= fed:
 			continue
 		case isCancel(subject):
-			cancels = true
+			cancel = max(cancel, seq)
 			continue
 		}
 		l := p.lane(at.lane)
@@ -122,8 +122,8 @@ func (p *partition) learn(n newest) (told []*lane) {
 		}
 		told = append(told, l)
 	}
-	if cancels { // now that their lanes know of what stands before them
-		p.cancels.upTo(n.upTo)
+	if cancel > 0 { // now that their lanes know of what stands before them
+		p.cancels.upTo(n.upTo, cancel)
 	}
 	return told
 }
