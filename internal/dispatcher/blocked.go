@@ -33,10 +33,7 @@ func (l *lane) blockedLocked(now time.Time, gate time.Duration) (*entry, int, ti
 		if e := l.agedLocked(now); e != nil {
 			return e, -1, 0
 		}
-		e, due := l.doubtLocked(now)
-		if e != nil {
-			return e, -1, 0
-		}
+		_, due := l.doubtLocked(now)
 		wait = min(wait, due)
 		wait = min(wait, time.Minute)
 	}
@@ -51,11 +48,14 @@ func (l *lane) mayReadLocked() bool {
 }
 
 // doubtLocked picks a request whose doubt is due, or says when the next one will
-// be. To say unknown takes no call, and must not wait for as long as the gate may
-// stay closed: the broker remembers for minutes only that somebody else has told
+// be. To say unknown takes no call, and must wait neither for its turn nor for as
+// long as the gate may stay closed: the broker remembers for minutes only that somebody else has told
 // a result.
 func (l *lane) doubtLocked(now time.Time) (*entry, time.Duration) {
 	due := forever
+	if l.doubts == 0 {
+		return nil, due
+	}
 	for i, e := range l.waiting {
 		if !e.doubt {
 			continue

@@ -135,3 +135,27 @@ func TestWhatWasAboutToEndAsTakenBackDoes(t *testing.T) {
 	}
 	r.one(called, events.StateUnknown, ReasonWorkerDied)
 }
+
+// It is called by nobody, so it stands behind nobody of its order key.
+func TestWhatWasTakenBackEndsThoughItFollowsAnother(t *testing.T) {
+	r := newRig(t)
+	keyed := func(s *events.Send) { s.OrderKey = "k" }
+	before := r.send("shop", events.Normal, "before", keyed)
+	taken := r.send("shop", events.Normal, "taken", keyed)
+	cancel := r.cancel("shop", "taken")
+	r.void("shop", "taken", cancel)
+	n := broker.Partition("fake", "shop", r.partitions)
+	m := laneMark{Provider: "fake", Account: "shop", Open: []entryMark{{Seq: before, Class: 1}, {Seq: taken, Class: 1, Void: cancel}}}
+	m.Queues[1] = queueMark{Taken: taken, Known: taken}
+	ck := &checkpoint{Feed: cancel, Lanes: []laneMark{m}}
+	marks := &checkpoints{js: r.b.JS, reader: r.read, n: n}
+	if _, err := marks.read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := marks.write(t.Context(), ck); err != nil {
+		t.Fatal(err)
+	}
+	r.control("shop", true, "an", "their office moves")
+	r.start(calm)
+	r.ends(taken)
+}

@@ -50,6 +50,7 @@ type lane struct {
 	picked  int               // on the way to the limiter
 	busy    int               // being executed
 	calling int               // of these, those whose call has not been answered
+	doubts  int               // begun, in doubt, and not being executed
 	turn    int               // of normal and bulk
 	alarm   *time.Timer       // has the lane looked at again; nil until there is need
 	alarmAt time.Time         // when it rings; zero: it does not
@@ -257,6 +258,9 @@ func (l *lane) settle(e *entry, d decision, now time.Time) {
 	l.answeredLocked(e)
 	e.executing = false
 	over := d.state != "" && (d.state.Final() || d.planned)
+	if e.doubt && !over { // it could not be settled now
+		l.doubts++
+	}
 	switch {
 	case l.settleVoidLocked(e, d, over, now):
 	case d.state == "":

@@ -124,7 +124,8 @@ func (h *history) ended(seq uint64) bool {
 }
 
 // doubtful returns how many of the requests in a queue there are up to the last one
-// that is in doubt.
+// of which owners before us did something, as long as any is in doubt: it may stand
+// behind the others, in the stream.
 func (h *history) doubtful(items []parked) int {
 	if h.doubts.Load() == 0 { // as almost always
 		return 0
@@ -132,7 +133,7 @@ func (h *history) doubtful(items []parked) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i, w := range slices.Backward(items) {
-		if one := h.of[w.seq]; one != nil && one.inDoubt() {
+		if h.of[w.seq] != nil {
 			return i + 1
 		}
 	}

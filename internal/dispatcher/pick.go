@@ -19,6 +19,9 @@ func (l *lane) nextLocked(now time.Time) (e *entry, read int, wait time.Duration
 	}
 	l.heedQuietLocked(now)
 	l.beginDoubtsLocked()
+	if e, _ := l.doubtLocked(now); e != nil { // nor does this
+		return e, -1, 0
+	}
 	gate := time.Duration(0)
 	if l.acct != nil {
 		gate = l.acct.gate(now, l.picked, l.calling, l.busy, l.p.intents.ahead())
@@ -152,6 +155,9 @@ func (l *lane) openLocked(e *entry) {
 	}
 	l.open[e.msg.Seq] = e
 	l.begun[e.class]++
+	if e.doubt {
+		l.doubts++
+	}
 }
 
 // closeLocked notes that e has ended.
@@ -168,6 +174,9 @@ func (l *lane) pickUpLocked(e *entry) {
 	e.executing, e.calling, e.place = true, true, place{}
 	e.resultFloor = l.p.d.lastResult.Load() // before the intents: see snapshot
 	e.intentFloor = l.p.intents.position()
+	if e.doubt {
+		l.doubts--
+	}
 	l.picked++
 	l.busy++
 	l.calling++

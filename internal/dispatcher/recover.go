@@ -187,7 +187,13 @@ func (p *partition) restoreLane(ctx context.Context, m *laneMark) error {
 	}
 	l.silence(p.clock.local(m.Silence))
 	l.restoreStanding(m)
-	slices.SortFunc(m.Open, func(a, b entryMark) int { return cmp.Compare(a.Seq, b.Seq) }) // for the order keys
+	called := func(m entryMark) int { // of an order key, the one that is being worked
+		if h := p.past.of[m.Seq]; m.Calls > 0 || h != nil && h.Calls > 0 {
+			return 0
+		}
+		return 1
+	}
+	slices.SortFunc(m.Open, func(a, b entryMark) int { return cmp.Or(cmp.Compare(called(a), called(b)), cmp.Compare(a.Seq, b.Seq)) })
 	for i := range m.Open {
 		mark := &m.Open[i]
 		h := p.past.meet(mark.Seq)
@@ -209,9 +215,9 @@ func (p *partition) restoreLane(ctx context.Context, m *laneMark) error {
 		e.noteMark()
 		l.openLocked(e)
 		switch {
-		case !l.keys.enter(e):
 		case e.stopped():
 			l.voided.add(e)
+		case !l.keys.enter(e):
 		default:
 			l.waiting.add(e)
 		}
