@@ -107,6 +107,8 @@ func suite(t testing.TB) channelstest.Suite {
 				channels.Verdict{Class: channels.Throttled, Reason: "rate_limited", Cooldown: 300_000}),
 			answered("too many, in a 200", channelstest.Reply{Body: errors("Too Many Attempts.")},
 				channels.Verdict{Class: channels.Throttled, Reason: "rate_limited", Cooldown: 60_000, Untold: true, ProviderCode: "errors", ProviderText: "Too Many Attempts."}),
+			answered("ok in words of a throttle", channelstest.Reply{Body: `{"code":"ok","message":"Tạo thành công! (too many attempts left)"}`},
+				channels.Verdict{Class: channels.OK, Evidence: events.Strong, ProviderCode: "ok", ProviderText: "Tạo thành công! (too many attempts left)"}),
 			answered("shut out", channelstest.Reply{Status: 404, Body: errors("Domain incorrect too many times , retry after 20 minutes ")},
 				channels.Verdict{Class: channels.Throttled, Reason: "locked_out", Cooldown: 20 * 60_000, ProviderCode: "errors", ProviderText: "Domain incorrect too many times , retry after 20 minutes "}),
 			answered("shut out, not told how long", channelstest.Reply{Status: 404, Body: errors("Domain incorrect too many times")},

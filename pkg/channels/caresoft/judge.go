@@ -68,7 +68,7 @@ func judge(repeatable bool, ans *channels.Answer) channels.Verdict {
 	}
 	var got answer
 	shape := channels.DecodeJSON(ans.Body, &got)
-	v, decided := judgeThrottle(ans, string(got.Message))
+	v, decided := judgeThrottle(ans, got)
 	if !decided {
 		v, decided = judgeBody(ans.Status, got)
 	}
@@ -102,15 +102,17 @@ var (
 
 // judgeThrottle finds the signs of too many calls. CareSoft gives two: a 429,
 // and, to those who go on, a 404 with the text for a wrong domain, which tells
-// itself apart by "retry after" or "too many times".
-func judgeThrottle(ans *channels.Answer, message string) (channels.Verdict, bool) {
+// itself apart by "retry after" or "too many times". A yes is none of them,
+// whatever its words are: what it says yes to would be sent again.
+func judgeThrottle(ans *channels.Answer, got answer) (channels.Verdict, bool) {
 	told, _ := channels.RetryAfter(ans)
+	accepted := got.Code == "ok" && ans.Status >= 200 && ans.Status <= 299
 	switch {
 	case ans.Status == http.StatusNotFound && lockedOut.Match(ans.Body):
 		return channels.Verdict{Class: channels.Throttled, Reason: channels.ReasonLockedOut,
 			Detail:   "the domain is shut out after too many calls",
 			Cooldown: max(told, textWait(ans.Body).Milliseconds())}, true
-	case ans.Status == http.StatusTooManyRequests, says(message, "too many attempts"):
+	case ans.Status == http.StatusTooManyRequests, !accepted && says(string(got.Message), "too many attempts"):
 		return channels.Verdict{Class: channels.Throttled, Reason: channels.ReasonRateLimited,
 			Detail:   "the domain was called too often",
 			Cooldown: max(told, throttleRest.Milliseconds()), Untold: told == 0}, true
