@@ -13,7 +13,8 @@ import (
 
 const (
 	// throttleRest is the least silence after a 429: more than 20 in a row
-	// shut the domain out (rate limit page, providers.md §2.5).
+	// shut the domain out (rate limit page, providers.md §2.5). Where less is told
+	// it doubles for each in a row, or that would come to 20 as well.
 	throttleRest = time.Minute
 	// lockoutRest is the silence after being shut out, where none is told.
 	lockoutRest = 15 * time.Minute
@@ -115,7 +116,7 @@ func judgeThrottle(ans *channels.Answer, got answer) (channels.Verdict, bool) {
 	case ans.Status == http.StatusTooManyRequests, !accepted && says(string(got.Message), "too many attempts"):
 		return channels.Verdict{Class: channels.Throttled, Reason: channels.ReasonRateLimited,
 			Detail:   "the domain was called too often",
-			Cooldown: max(told, throttleRest.Milliseconds()), Untold: told == 0}, true
+			Cooldown: max(told, throttleRest.Milliseconds()), Untold: told < throttleRest.Milliseconds()}, true
 	}
 	return channels.Verdict{}, false
 }
