@@ -98,7 +98,7 @@ func unexpected(repeatable bool, shape error) channels.Verdict {
 
 var (
 	lockedOut      = regexp.MustCompile(`(?i)retry after|too many times`)
-	retryAfterText = regexp.MustCompile(`(?i)retry after\s*(\d{1,5})\s*(second|minute|hour)?`)
+	retryAfterText = regexp.MustCompile(`(?i)retry after\s*(\d{1,5})\s*([sh])?`)
 )
 
 // judgeThrottle finds the signs of too many calls. CareSoft gives two: a 429,
@@ -108,12 +108,12 @@ var (
 func judgeThrottle(ans *channels.Answer, got answer) (channels.Verdict, bool) {
 	told, _ := channels.RetryAfter(ans)
 	accepted := got.Code == "ok" && ans.Status >= 200 && ans.Status <= 299
-	switch {
-	case ans.Status == http.StatusNotFound && lockedOut.Match(ans.Body):
+	if rest, out := shutOut(ans, got); out {
 		return channels.Verdict{Class: channels.Throttled, Reason: channels.ReasonLockedOut,
 			Detail:   "the domain is shut out after too many calls",
-			Cooldown: max(told, textWait(ans.Body).Milliseconds())}, true
-	case ans.Status == http.StatusTooManyRequests, !accepted && says(string(got.Message), "too many attempts"):
+			Cooldown: max(told, rest.Milliseconds())}, true
+	}
+	if ans.Status == http.StatusTooManyRequests || !accepted && says(string(got.Message), "too many attempts") {
 		return channels.Verdict{Class: channels.Throttled, Reason: channels.ReasonRateLimited,
 			Detail:   "the domain was called too often",
 			Cooldown: max(told, throttleRest.Milliseconds()), Untold: told < throttleRest.Milliseconds()}, true
@@ -124,21 +124,32 @@ func judgeThrottle(ans *channels.Answer, got answer) (channels.Verdict, bool) {
 // says reports whether words are in a message, in capitals or not.
 func says(message, words string) bool { return strings.Contains(strings.ToLower(message), words) }
 
-// textWait reads "retry after 15 minutes".
-func textWait(body []byte) time.Duration {
-	m := retryAfterText.FindSubmatch(body)
-	if m == nil {
-		return lockoutRest
+// shutOut reads "retry after 15 minutes", or 900s, in the message, where escapes
+// are undone, or wherever else it stands.
+func shutOut(ans *channels.Answer, got answer) (time.Duration, bool) {
+	if ans.Status != http.StatusNotFound {
+		return 0, false
 	}
-	n, _ := strconv.Atoi(string(m[1])) // five digits at most
+	words := string(got.Message) + "\n" + string(ans.Body)
+	if !lockedOut.MatchString(words) {
+		return 0, false
+	}
+	m := retryAfterText.FindStringSubmatch(words)
+	if m == nil {
+		return lockoutRest, true
+	}
+	n, _ := strconv.Atoi(m[1]) // five digits at most
+	if n == 0 {                // which tells nothing: the domain is shut out
+		return lockoutRest, true
+	}
 	unit := time.Minute
-	switch strings.ToLower(string(m[2])) {
-	case "second":
+	switch strings.ToLower(m[2]) {
+	case "s":
 		unit = time.Second
-	case "hour":
+	case "h":
 		unit = time.Hour
 	}
-	return min(time.Duration(n)*unit, 24*time.Hour)
+	return min(time.Duration(n)*unit, 24*time.Hour), true
 }
 
 // judgeBody judges code "errors". What came with a 5xx or a 408 may have been
