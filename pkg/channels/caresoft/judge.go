@@ -176,7 +176,10 @@ func judgeBody(status int, got answer) (channels.Verdict, bool) {
 	return v, true
 }
 
-var zaloCode = regexp.MustCompile(`(?:^|[^\w.])(-(?:32|213|216|217|227|230|232|234|244))(?:\D|$)`)
+// zaloCode finds a code of Zalo where a message has a code: at its start, in
+// brackets, behind a colon or equals sign, or behind "error", "code" or "lỗi". A
+// number anywhere else may be a length, and -32 would have the call repeated.
+var zaloCode = regexp.MustCompile(`(?i)(?:^|[(\[:=]|error|code|lỗi)[\s"']*(-(?:32|213|216|217|227|230|232|234|244))(?:\D|$)`)
 
 // zaloCodes are the codes of Zalo itself, should CareSoft ever pass one on
 // (providers.md §3e).
