@@ -6,13 +6,15 @@ package caresoft
 import (
 	"errors"
 	"net/url"
+	"strings"
 
 	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
 )
 
 const (
-	name = "caresoft"
+	name    = "caresoft"
+	baseURL = "https://api.caresoft.vn"
 
 	// UserStatus is the report that asks what one person can be sent: C1.
 	UserStatus = "caresoft.zalo_user_status"
@@ -26,7 +28,7 @@ const (
 
 // What an account is configured with.
 const (
-	settingDomain = "domain" // the customer's account name at CareSoft, first in every path
+	settingDomain = "domain" // the customer's account name at CareSoft, first in every path; "" where base_url has it
 	settingOA     = "oa_id"  // the Zalo OA that sends unless the event names one
 	settingZone   = "zone"   // of the times in answers, which have none
 	secretToken   = "token"  // one for the domain
@@ -42,7 +44,7 @@ func (provider) Name() string { return name }
 
 func (provider) Traits() channels.Traits {
 	return channels.Traits{
-		BaseURL:  "https://api.caresoft.vn",
+		BaseURL:  baseURL,
 		Settings: []string{settingDomain, settingOA, settingZone},
 		Secrets:  []string{secretToken},
 		// Documented are 15 a second and 54,000 an hour for the domain.
@@ -64,8 +66,8 @@ var (
 )
 
 func (provider) Contract(a *channels.Account) (events.Contract, error) {
-	if a.Setting(settingDomain, "") == "" {
-		return events.Contract{}, errors.New("setting domain is missing: it is the account name that begins the path of every CareSoft URL")
+	if err := checkDomain(a); err != nil {
+		return events.Contract{}, err
 	}
 	if _, err := channels.Zone(a.Setting(settingZone, defaultZone)); err != nil {
 		return events.Contract{}, errors.New("setting zone is no IANA time zone such as " + defaultZone)
@@ -95,6 +97,18 @@ func (provider) Contract(a *channels.Account) (events.Contract, error) {
 	}, nil
 }
 
+// checkDomain makes sure that the domain is one part of a path. S4 has nothing
+// before it in its URLs, so a base URL may be all that comes before /api.
+func checkDomain(a *channels.Account) error {
+	switch domain := a.Setting(settingDomain, ""); {
+	case domain == "" && (a.BaseURL == "" || a.BaseURL == baseURL):
+		return errors.New("setting domain is missing: it is the account name that begins the path of every CareSoft URL, unless base_url ends with it")
+	case domain == ".", domain == "..", strings.Contains(domain, "/"):
+		return errors.New("setting domain is not the account name that begins the path of every CareSoft URL: it is one part of a path")
+	}
+	return nil
+}
+
 func (provider) Prepare(a *channels.Account, r *events.Request, s channels.Step) (*channels.Call, error) {
 	switch {
 	case r.Report != nil && r.Report.Report == UserStatus:
@@ -117,10 +131,14 @@ var header = map[string]string{"Content-Type": "application/json", "Accept": "ap
 
 // call is what both operations have in common.
 func call(a *channels.Account, operation, path string, body []byte) *channels.Call {
+	base := a.BaseURL
+	if domain := a.Setting(settingDomain, ""); domain != "" {
+		base += "/" + url.PathEscape(domain)
+	}
 	return &channels.Call{
 		Operation: operation,
 		Method:    "POST",
-		URL:       a.BaseURL + "/" + url.PathEscape(a.Setting(settingDomain, "")) + path,
+		URL:       base + path,
 		Header:    header,
 		Body:      body,
 		Auth:      channels.Credential{In: channels.InBearer, Secret: secretToken},

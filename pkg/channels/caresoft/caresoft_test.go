@@ -21,7 +21,8 @@ const (
 var (
 	account      = channels.Account{Settings: map[string]string{"domain": "acme", "oa_id": oa}}
 	withoutOA    = channels.Account{Settings: map[string]string{"domain": "acme"}}
-	oddDomain    = channels.Account{Settings: map[string]string{"domain": "a/c me", "oa_id": oa, "zone": "UTC"}}
+	oddDomain    = channels.Account{Settings: map[string]string{"domain": "ac me?", "oa_id": oa, "zone": "UTC"}}
+	withBaseURL  = channels.Account{BaseURL: "https://zalo.example/acme", Settings: map[string]string{"oa_id": oa}}
 	jsonHeader   = map[string]string{"Content-Type": "application/json"}
 	created      = channels.Verdict{Class: channels.OK, Evidence: events.Strong, ProviderCode: "ok", ProviderText: "Tạo thành công!"}
 	toPhone      = events.Recipient{Kind: events.ByPhone, Value: phone}
@@ -84,9 +85,12 @@ func suite(t testing.TB) channelstest.Suite {
 			sent("text of 1000 characters", events.Send{Recipient: toPhone, Content: text(strings.Repeat("ế", 1000))},
 				`{"zalo":{"phone_no":"098*****980","oa_id":"16001****13752846","message":"`+strings.Repeat("ế", 1000)+`"}}`),
 			{Name: "odd domain", Account: &oddDomain, Request: events.Request{Send: &events.Send{Recipient: toPhone, Content: text("Hi")}}, Exchanges: []channelstest.Exchange{{
-				Want: channelstest.Wire{Path: "/a%2Fc%20me/api/v1/zalo/send-message", Body: hello}, Reply: channelstest.Reply{Body: `{"code":"ok"}`},
+				Want: channelstest.Wire{Path: "/ac%20me%3F/api/v1/zalo/send-message", Body: hello}, Reply: channelstest.Reply{Body: `{"code":"ok"}`},
 				Verdict: channels.Verdict{Class: channels.OK, Evidence: events.Strong, ProviderCode: "ok"},
 			}}},
+
+			{Name: "domain in the base URL", Account: &withBaseURL, Request: events.Request{Send: &events.Send{Recipient: toPhone, Content: text("Hi")}},
+				Exchanges: []channelstest.Exchange{{Want: wantHello, Reply: channelstest.Reply{Body: file("send_message.json")}, Verdict: created}}},
 
 			refused("text of 1001 characters", "content.text", events.Send{Recipient: toPhone, Content: text(strings.Repeat("ế", 1001))}),
 			refused("block", "content.kind", events.Send{Recipient: toPhone, Content: events.Content{Kind: events.ContentBlock, BlockName: "x"}}),
@@ -211,6 +215,23 @@ func TestContract_NamesWhatIsMissing(t *testing.T) {
 		_, err := caresoft.New().Contract(&channels.Account{Name: "a", Settings: settings})
 		if err == nil || !strings.Contains(err.Error(), "setting "+setting) {
 			t.Errorf("without a good %s: %v", setting, err)
+		}
+	}
+}
+
+func TestContract_Domain(t *testing.T) {
+	const hosted, own = "https://api.caresoft.vn", "https://zalo.example/acme"
+	for _, tt := range []struct {
+		base, domain string
+		ok           bool
+	}{
+		{hosted, "acme", true}, {hosted, "", false}, {hosted, ".", false}, {hosted, "..", false}, {hosted, "a/c", false},
+		{own, "", true}, {own, "acme", true}, {own, "..", false},
+		{hosted + "/acme", "", true}, {"", "", false},
+	} {
+		_, err := caresoft.New().Contract(&channels.Account{Name: "a", BaseURL: tt.base, Settings: map[string]string{"domain": tt.domain}})
+		if tt.ok != (err == nil) || err != nil && !strings.Contains(err.Error(), "setting domain") {
+			t.Errorf("domain %q at %q: %v", tt.domain, tt.base, err)
 		}
 	}
 }
