@@ -62,7 +62,12 @@ var (
 	}
 	prechecks   = []string{precheck}
 	expectKinds = []string{"consultation", "transaction", "promotion"}
-	byPhone     = map[string][]string{"recipient.kind": {string(events.ByPhone)}}
+	reports     = []events.ReportForm{{
+		Name:   UserStatus,
+		Needs:  []string{"recipient"},
+		Takes:  []string{"sender.id"}, // S4 stars phone_no alone
+		Values: map[string][]string{"recipient.kind": {string(events.ByPhone)}},
+	}}
 )
 
 func (provider) Contract(a *channels.Account) (events.Contract, error) {
@@ -73,22 +78,15 @@ func (provider) Contract(a *channels.Account) (events.Contract, error) {
 		return events.Contract{}, errors.New("setting zone is no IANA time zone such as " + defaultZone)
 	}
 	sender := events.Optional
-	status := events.ReportForm{
-		Name:   UserStatus,
-		Needs:  []string{"recipient"},
-		Takes:  []string{"sender.id"},
-		Values: byPhone,
-	}
 	if a.Setting(settingOA, "") == "" {
 		sender = events.Required
-		status.Needs, status.Takes = append(status.Needs, "sender.id"), nil
 	}
 	return events.Contract{
 		Provider:        name,
 		Account:         a.Name,
 		Zone:            a.Setting(settingZone, defaultZone),
 		Sends:           sends,
-		Reports:         []events.ReportForm{status},
+		Reports:         reports,
 		Sender:          sender,
 		TextLimit:       textLimit,
 		NumericTemplate: true,
@@ -125,6 +123,14 @@ func (provider) Prepare(a *channels.Account, r *events.Request, s channels.Step)
 // checksNow reports whether step s of a request is the check before its send.
 func checksNow(r *events.Request, s channels.Step) bool {
 	return r.Send != nil && r.Send.Policy.Precheck == precheck && s.Cursor == ""
+}
+
+// senderOA is the OA that a request names, or else the account's.
+func senderOA(a *channels.Account, named string) string {
+	if named != "" {
+		return named
+	}
+	return a.Setting(settingOA, "")
 }
 
 var header = map[string]string{"Content-Type": "application/json", "Accept": "application/json"}

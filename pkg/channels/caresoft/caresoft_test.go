@@ -102,7 +102,6 @@ func suite(t testing.TB) channelstest.Suite {
 			refused("message tag", "policy.message_tag", events.Send{Recipient: toPhone, Content: text("Hi"), Policy: events.Policy{MessageTag: "ACCOUNT_UPDATE"}}),
 			refused("pre-check of a contact", "policy.precheck", events.Send{Recipient: toContact, Content: text("Hi"), Policy: checkPromo}),
 			{Name: "no OA", Account: &withoutOA, Refused: "sender.id", Request: events.Request{Send: &events.Send{Recipient: toPhone, Content: text("Hi")}}},
-			{Name: "no OA to ask about", Account: &withoutOA, Refused: "sender.id", Request: events.Request{Report: &events.Report{Report: caresoft.UserStatus, Recipient: toPhone}}},
 			{Name: "status of a contact", Refused: "recipient.kind", Request: events.Request{Report: &events.Report{Report: caresoft.UserStatus, Recipient: toContact}}},
 
 			answered("too many", channelstest.Reply{Status: 429, Body: errors("Too Many Attempts.")},
@@ -179,6 +178,13 @@ func suite(t testing.TB) channelstest.Suite {
 				Verdict: channels.Verdict{Class: channels.OK, ProviderCode: "ok"},
 				Harvest: channelstest.Harvest{Records: 1, Golden: "testdata/user_status.numbers.golden"},
 			}}},
+			{Name: "status without an OA", Account: &withoutOA, Request: events.Request{Report: &events.Report{Report: caresoft.UserStatus, Recipient: toPhone}},
+				Exchanges: []channelstest.Exchange{{
+					Want:    channelstest.Wire{Path: statusPath, Body: `{"phone_no":"098*****980"}`},
+					Reply:   channelstest.Reply{Body: statusOK},
+					Verdict: channels.Verdict{Class: channels.OK, ProviderCode: "ok"},
+					Harvest: channelstest.Harvest{Records: 1, Golden: "testdata/user_status.no_oa.golden"},
+				}}},
 			{Name: "status refused", Request: events.Request{Report: &statusReport}, Exchanges: []channelstest.Exchange{{
 				Want:    channelstest.Wire{Path: statusPath, Body: file("user_status.request.json")},
 				Reply:   channelstest.Reply{Body: errors("oa not found")},

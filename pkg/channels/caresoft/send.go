@@ -29,10 +29,7 @@ type zaloMessage struct {
 // is the same one.
 func sendCall(a *channels.Account, r *events.Request) (*channels.Call, error) {
 	s := r.Send
-	m := zaloMessage{OAID: s.Sender.ID}
-	if m.OAID == "" {
-		m.OAID = a.Setting(settingOA, "")
-	}
+	m := zaloMessage{OAID: senderOA(a, s.Sender.ID)}
 	switch s.Recipient.Kind {
 	case events.ByPhone:
 		m.PhoneNo = s.Recipient.Value

@@ -16,13 +16,10 @@ import (
 
 // statusCall is C1. It reads, whatever its method.
 func statusCall(a *channels.Account, phone, oa string) (*channels.Call, error) {
-	if oa == "" {
-		oa = a.Setting(settingOA, "")
-	}
 	body, err := channels.EncodeJSON(struct {
 		PhoneNo string `json:"phone_no"`
-		OAID    string `json:"oa_id"`
-	}{phone, oa})
+		OAID    string `json:"oa_id,omitempty"`
+	}{phone, senderOA(a, oa)})
 	if err != nil {
 		return nil, err
 	}
@@ -99,11 +96,10 @@ func (provider) Parse(a *channels.Account, r *events.Request, _ channels.Step, a
 	if err != nil {
 		return nil, fmt.Errorf("read user status: %w", err)
 	}
-	oa := r.Report.Sender.ID
-	if oa == "" {
-		oa = a.Setting(settingOA, "")
+	id := r.Report.Recipient.Value // what was asked: the answer may name nobody
+	if oa := senderOA(a, r.Report.Sender.ID); oa != "" {
+		id = oa + "/" + id
 	}
-	id := oa + "/" + r.Report.Recipient.Value // what was asked: the answer may name nobody
 	return &channels.Harvest{Records: []events.Record{{
 		Key:    channels.RecordKey(name, a.Name, "capability", id),
 		Report: UserStatus,
