@@ -127,7 +127,7 @@ func (c *Client) Do(ctx context.Context, a *Account, call *Call) *Answer {
 	clean := c.scrubber(a)
 	c.roundTrip(ctx, start, a, call, ans)
 
-	ans.Body = clean.broken(clean.bytes(ans.Body))
+	ans.Body = clean.bytes(ans.Body)
 	ans.Detail = clean.text(ans.Detail)
 	for name, value := range ans.Header {
 		if c := clean.text(value); c != value {

@@ -3,37 +3,16 @@ package channels
 import (
 	"bytes"
 	"cmp"
-	"encoding/base64"
-	"encoding/json"
-	"html"
-	"net/url"
+	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 )
 
-// minScrub is the length in bytes below which a secret is not looked for: it
-// would be found in words that have nothing to do with it.
-const minScrub = 4
-
 // A scrubber takes secrets out of text, in every form in which a provider may
 // give them back.
 type scrubber struct{ forms []form }
-
-type form struct {
-	text  string
-	bytes []byte // the same
-}
-
-// sort puts the longest first, or a part would hide the whole.
-func (s *scrubber) sort() {
-	slices.SortFunc(s.forms, func(a, b form) int {
-		return cmp.Or(len(b.text)-len(a.text), strings.Compare(a.text, b.text))
-	})
-	s.forms = slices.CompactFunc(s.forms, func(a, b form) bool { return a.text == b.text })
-}
 
 // scrubber returns the one for all secrets of a.
 func (c *Client) scrubber(a *Account) *scrubber {
@@ -46,7 +25,6 @@ func (c *Client) scrubber(a *Account) *scrubber {
 	for _, s := range a.Secrets {
 		all.forms = append(all.forms, c.scrubbers.of(s).forms...)
 	}
-	all.sort()
 	return all
 }
 
@@ -64,83 +42,34 @@ func (all *scrubbers) of(s Secret) *scrubber {
 	if known, ok := all.known.Load(s); ok {
 		return known.(*scrubber)
 	}
-	known, there := all.known.LoadOrStore(s, newScrubber(s.Reveal()))
+	known, there := all.known.LoadOrStore(s, &scrubber{formsOf(s.Reveal())})
 	if !there && all.made.Add(1)%maxScrubbers == 0 {
 		all.known.Clear()
 	}
 	return known.(*scrubber)
 }
 
-func newScrubber(secret string) *scrubber {
-	s := &scrubber{}
-	if len(secret) < minScrub {
-		return s
+// text takes the secrets out of t, which is whole.
+func (s *scrubber) text(t string) string {
+	hit := strings.IndexByte(t, '\\') >= 0 || strings.IndexByte(t, '%') >= 0 || strings.IndexByte(t, '&') >= 0
+	if !hit && !slices.ContainsFunc(s.forms, func(f form) bool { return strings.Contains(t, f.text) }) {
+		return t
 	}
-	add := func(text string) { s.forms = append(s.forms, form{text, []byte(text)}) }
-	add(secret)
-	query, path := url.QueryEscape(secret), url.PathEscape(secret)
-	for _, escaped := range []string{query, strings.ReplaceAll(query, "+", "%20"), path} {
-		add(escaped)
-		add(lowerEscapes(escaped))
-		twice := url.QueryEscape(escaped) // a URL in a URL, as log-in pages have of where one came from
-		add(twice)
-		add(lowerEscapes(twice))
-	}
-	add(html.EscapeString(secret))
-	for _, escapeHTML := range []bool{false, true} {
-		inJSON := jsonString(secret, escapeHTML)
-		add(inJSON)
-		add(strings.ReplaceAll(inJSON, "/", `\/`))
-	}
-	for shift := range 3 {
-		add(base64Core(base64.RawStdEncoding, secret, shift))
-		add(base64Core(base64.RawURLEncoding, secret, shift))
-	}
-	s.sort()
-	s.forms = slices.Clone(s.forms) // most forms of most secrets are one and the same
-	return s
+	return string(s.bytes([]byte(t)))
 }
 
-// base64Core is what secret always looks like in the base64 of a text in which
-// it begins at a byte that is shift modulo 3: the characters at its ends mix
-// with its neighbours and are left off.
-func base64Core(enc *base64.Encoding, secret string, shift int) string {
-	coded := enc.EncodeToString(append(make([]byte, shift), secret...))
-	from := []int{0, 2, 3}[shift]
-	to := (shift + len(secret)) * 8 / 6
-	return coded[from:to]
-}
-
-// jsonString is secret inside a JSON string.
-func jsonString(secret string, escapeHTML bool) string {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(escapeHTML)
-	_ = enc.Encode(secret) // a string always can be
-	return b.String()[1 : b.Len()-2]
-}
-
-// lowerEscapes writes %2F as %2f.
-func lowerEscapes(s string) string {
-	b := []byte(s)
-	for i := 0; i+2 < len(b); i++ {
-		if b[i] == '%' {
-			copy(b[i+1:i+3], bytes.ToLower(b[i+1:i+3]))
-		}
-	}
-	return string(b)
-}
-
+// bytes takes the secrets out of b, and what of one stands at its end, where the
+// provider, the network or the limit on bodies broke b off in the middle of it.
+//
+// How a secret is escaped is up to who quotes it, and whoever undoes that has the
+// secret. So it is looked for in b and in what comes of b as its escapes are undone,
+// layer by layer; b itself is changed only where one stands.
 func (s *scrubber) bytes(b []byte) []byte {
-	// Which characters a JSON encoder escapes is up to it, and whoever decodes them
-	// has the secret. An answer is changed only where that is so.
-	if plain := unescaped(b); plain != nil && s.in(plain) {
-		b = plain
-	}
-	for _, f := range s.forms {
-		if bytes.Contains(b, f.bytes) {
-			b = bytes.ReplaceAll(b, f.bytes, []byte(redacted))
+	for text, n := b, 0; text != nil && n <= layers; n++ {
+		if s.in(text) || s.tail(text) >= 0 {
+			return s.redact(b)
 		}
+		text, _ = undo(text, nil)
 	}
 	return b
 }
@@ -149,34 +78,54 @@ func (s *scrubber) in(b []byte) bool {
 	return slices.ContainsFunc(s.forms, func(f form) bool { return bytes.Contains(b, f.bytes) })
 }
 
-// unescaped writes \u003d as =, and leaves what JSON wants escaped. An escape that b
-// breaks off in is left out. It returns nil where there is nothing of the kind.
-func unescaped(b []byte) []byte {
-	if !bytes.Contains(b, []byte(`\u`)) {
-		return nil
+// redact returns b without the secrets that are in it.
+func (s *scrubber) redact(b []byte) []byte {
+	at := make([]int32, len(b)+1) // of the text under the escapes: where it is in b
+	for i := range at {
+		at[i] = int32(i)
 	}
-	var out []byte
-	done := 0
-	for i := 0; i < len(b); i++ {
-		if b[i] != '\\' {
-			continue
-		}
-		if i+1 == len(b) || b[i+1] == 'u' && i+6 > len(b) {
-			out, done = append(out, b[done:i]...), len(b)
-			break
-		}
-		if b[i+1] == 'u' {
-			code, err := strconv.ParseUint(string(b[i+2:i+6]), 16, 16)
-			if err == nil && code >= ' ' && code < 0x7f && code != '"' && code != '\\' {
-				out = append(append(out, b[done:i]...), byte(code))
-				done = i + 6
-				i += 4
+	var spans []span
+	for text, n := b, 0; text != nil && n <= layers; n++ {
+		for _, f := range s.forms {
+			for end := 0; ; {
+				i := bytes.Index(text[end:], f.bytes)
+				if i < 0 {
+					break
+				}
+				i += end
+				end = i + len(f.bytes)
+				spans = append(spans, spanIn(at, i, end))
 			}
 		}
-		i++ // what is escaped begins no escape
+		if i := s.tail(text); i >= 0 {
+			spans = append(spans, span{int(at[i]), len(b)})
+		}
+		text, at = undo(text, at)
 	}
-	if done == 0 {
-		return nil
+	return cutOut(b, spans)
+}
+
+// A span is a part of a text.
+type span struct{ from, to int }
+
+// spanIn is where text between two indexes came from. An escape that stands for
+// several bytes is in it with all of them.
+func spanIn(at []int32, from, to int) span {
+	for to < len(at)-1 && at[to] == at[to-1] {
+		to++
+	}
+	return span{int(at[from]), int(at[to])}
+}
+
+// cutOut writes [REDACTED] in place of the spans of b.
+func cutOut(b []byte, spans []span) (out []byte) {
+	slices.SortFunc(spans, func(x, y span) int { return cmp.Or(x.from-y.from, y.to-x.to) })
+	done := 0
+	for i, s := range spans {
+		if i == 0 || s.from >= done { // else it goes on with the one before
+			out = append(append(out, b[done:s.from]...), redacted...)
+		}
+		done = max(done, s.to)
 	}
 	return append(out, b[done:]...)
 }
@@ -185,19 +134,26 @@ func unescaped(b []byte) []byte {
 // of one of its forms, counts as one at the end of a text.
 const minTail = 8
 
-// broken takes a secret out of the end of b, where the provider, the network or
-// the limit on bodies broke b off in the middle of it.
-func (s *scrubber) broken(b []byte) []byte {
-	for _, text := range [][]byte{b, unescaped(b)} {
-		if at := s.tail(text); at >= 0 {
-			return append(text[:at:at], redacted...)
-		}
-	}
-	return b
-}
+// unfinished is an escape, or several around each other, that a text breaks off in.
+var unfinished = regexp.MustCompile(`(?:\\+(?:u[0-9A-Fa-f]{0,3}|x[0-9A-Fa-f]?)?|%[0-9A-Fa-f]?|&(?:[A-Za-z]{0,9}|#[xX]?[0-9A-Fa-f]{0,6}))+$`)
 
 // tail returns where a secret begins that b breaks off in, or -1.
 func (s *scrubber) tail(b []byte) int {
+	if i := s.begun(b); i >= 0 {
+		return i
+	}
+	if len(b) == 0 || strings.IndexByte("}]\">\n", b[len(b)-1]) >= 0 { // as whole answers end
+		return -1
+	}
+	from := max(0, len(b)-maxEntity)
+	if at := unfinished.FindIndex(b[from:]); at != nil {
+		return s.begun(b[:from+at[0]])
+	}
+	return -1
+}
+
+// begun returns where the beginning of a secret is that b ends with, or -1.
+func (s *scrubber) begun(b []byte) int {
 	for _, f := range s.forms {
 		if len(f.bytes) <= minTail {
 			continue
@@ -213,11 +169,4 @@ func (s *scrubber) tail(b []byte) int {
 		}
 	}
 	return -1
-}
-
-func (s *scrubber) text(t string) string {
-	for _, f := range s.forms {
-		t = strings.ReplaceAll(t, f.text, redacted) // t itself where there is none
-	}
-	return t
 }

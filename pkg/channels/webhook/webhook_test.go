@@ -1,7 +1,10 @@
 package webhook_test
 
 import (
+	"io"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -179,6 +182,33 @@ func TestPrepare_KeyStandsForSourceAndID(t *testing.T) {
 	}
 	if len(keys) != 3 {
 		t.Errorf("three requests, one of them twice, have %d keys", len(keys))
+	}
+}
+
+// A receiver that says which login it refuses has undone what is around it.
+func TestAnswer_hasNothingOfTheAuthorization(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		_, rest, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		w.Header().Set("X-Request-Id", rest)
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"error":"`+rest+` is not valid: `+user+` has not password `+password+`"}`)
+	}))
+	defer srv.Close()
+	client, err := channels.NewClient(channels.ClientConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	a := with(plain, "header", "Authorization")
+	a.BaseURL, a.Secrets = srv.URL, map[string]channels.Secret{"token": "Basic dXNlcjpwYXNzd29yZC0xNw=="}
+	call, err := webhook.New().Prepare(&a, &events.Request{Kind: events.KindSend, Send: &hello}, channels.Step{Number: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ans := client.Do(t.Context(), &a, call)
+	if got := string(ans.Body); got != `{"error":"[REDACTED] is not valid: user has not password [REDACTED]"}` || ans.Header["x-request-id"] != "[REDACTED]" {
+		t.Errorf("%s, headers %v", got, ans.Header)
 	}
 }
 
