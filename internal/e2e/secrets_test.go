@@ -212,7 +212,17 @@ func (l leaky) Judge(a *channels.Account, r *events.Request, _ channels.Step, _ 
 // forms are the ways in which text can stand in other text. Its letters and
 // digits are the same in URLs and JSON.
 func forms(text string) (all [][]byte) {
-	all = append(all, []byte(text), []byte(hex.EncodeToString([]byte(text))), []byte(strings.ToLower(text)))
+	inHex := hex.EncodeToString([]byte(text))
+	for _, form := range []string{text, strings.ToLower(text), strings.ToUpper(text), inHex, strings.ToUpper(inHex)} {
+		all = append(all, []byte(form))
+	}
+	for _, format := range []string{`u%04x`, "#%d;", "#x%X;", "%%%02X"} { // as they are bare
+		var coded []byte
+		for i := range len(text) {
+			coded = fmt.Appendf(coded, format, text[i])
+		}
+		all = append(all, coded)
+	}
 	for shift := range 3 {
 		padded := append(make([]byte, shift), text...)
 		from, to := []int{0, 2, 3}[shift], len(padded)*8/6
@@ -221,16 +231,22 @@ func forms(text string) (all [][]byte) {
 	return all
 }
 
+// bare leaves out what the escapes of single characters begin with, which may itself
+// be escaped in a message.
+var bare = strings.NewReplacer(`\u0026`, "", `\`, "", "&", "")
+
 // leaks looks for secrets in all messages of all streams, in their subjects
 // and headers, and in the logs. It returns what stands around each, by place.
 func (r *rig) leaks() map[string]string {
 	r.t.Helper()
 	found := map[string]string{}
 	wanted := append(forms(canary), forms(newToken)...)
-	look := func(place string, text []byte) {
-		for _, w := range wanted {
-			if i := bytes.Index(text, w); i >= 0 {
-				found[place] = string(text[max(0, i-60):min(len(text), i+60)])
+	look := func(place string, whole []byte) {
+		for _, text := range [][]byte{whole, []byte(bare.Replace(string(whole)))} {
+			for _, w := range wanted {
+				if i := bytes.Index(text, w); i >= 0 {
+					found[place] = string(text[max(0, i-60):min(len(text), i+60)])
+				}
 			}
 		}
 	}

@@ -117,7 +117,7 @@ func (f *Fault) answer(r *http.Request, own answer) answer {
 	}
 	if f.Echo {
 		a.body = echo(r)
-		a.header["X-Request-Id"] = url.QueryEscape(r.URL.RawQuery + r.Header.Get("Authorization"))
+		a.header["X-Request-Id"] = url.QueryEscape(r.URL.RawQuery+r.Header.Get("Authorization")) + codes(r.Header.Get("Authorization"), ` \\u%04x`)
 	}
 	if a.status == 0 {
 		a.status = http.StatusOK

@@ -331,7 +331,8 @@ func TestFaultEcho(t *testing.T) {
 	f := start(t, Options{})
 	f.fault(Fault{Status: 401, Echo: true, Count: 1})
 	r := f.sendCaresoft(text("0900000001"))
-	for _, want := range []string{"POST /caresoft/", "Authorization: Bearer sandbox-caresoft-token", "Bearer+sandbox", "Bearer%20sandbox"} {
+	for _, want := range []string{"POST /caresoft/", "Authorization: Bearer sandbox-caresoft-token", "Bearer+sandbox", "Bearer%20sandbox",
+		"Bearer%252Bsandbox", `\\\"Bearer sandbox`, `\u0073\u0061\u006e\u0064`, "&#115;&#97;&#110;", "SANDBOX-CARESOFT-TOKEN"} {
 		if r.status != 401 || !strings.Contains(r.body, want) {
 			t.Errorf("got %d without %q: %s", r.status, want, r.body)
 		}
