@@ -1,7 +1,6 @@
 package channelstest
 
 import (
-	"encoding/base64"
 	"fmt"
 	"maps"
 	"net/url"
@@ -54,20 +53,6 @@ const canaryCore = "cnry7f3aQ9zK2m"
 // way in which text is escaped.
 func canary(name string) channels.Secret {
 	return channels.Secret(canaryCore + `/` + name + `+&="<>%é`)
-}
-
-// leaked returns what of text gives a secret away, or "".
-func leaked(text string) string {
-	if i := strings.Index(text, canaryCore); i >= 0 {
-		return text[max(0, i-40):min(len(text), i+40)]
-	}
-	for shift := range 3 {
-		coded := base64.RawStdEncoding.EncodeToString([]byte(strings.Repeat("\x00", shift) + canaryCore))
-		if core := coded[4 : len(coded)-4]; strings.Contains(text, core) {
-			return "base64 " + core
-		}
-	}
-	return ""
 }
 
 // account returns the case's account, at no server yet.

@@ -2,7 +2,6 @@ package channelstest
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -141,24 +139,6 @@ func (b *bench) checkAccident(client *channels.Client, s sample, ac accident, a 
 	fmt.Fprintf(&all, "%s %s", ans.Body, ans.Header)
 	if found := leaked(all.String()); found != "" {
 		b.failf("%s gives a secret away: %s", what, found)
-	}
-}
-
-// echo answers with everything that the request held, in every form.
-func echo(status int) func(http.ResponseWriter, *http.Request) {
-	return func(w http.ResponseWriter, r *http.Request) {
-		secret := secretOf(r)
-		inJSON, _ := json.Marshal(secret)
-		w.Header().Set("X-Request-Id", secret)
-		w.Header().Set("Location", "/strayed?"+url.QueryEscape(secret))
-		w.WriteHeader(status)
-		for _, form := range []string{
-			secret, url.QueryEscape(secret), url.PathEscape(secret), string(inJSON), r.URL.String(), r.Header.Get("Authorization"),
-			base64.StdEncoding.EncodeToString([]byte(secret)), base64.URLEncoding.EncodeToString([]byte("Bearer " + secret)),
-			base64.StdEncoding.EncodeToString([]byte("user:" + secret + ":x")),
-		} {
-			_, _ = io.WriteString(w, form+"\n")
-		}
 	}
 }
 

@@ -233,9 +233,12 @@ func TestRun_FailsBrokenProviders(t *testing.T) {
 
 func TestLeaked(t *testing.T) {
 	secret := canary("token").Reveal()
-	for _, text := range []string{secret, url.QueryEscape(secret), fmt.Sprintf("%q", secret)} {
-		if leaked("x "+text+" y") == "" {
-			t.Errorf("%s is not found", text)
+	for _, form := range append(echoForms(secret), fmt.Sprintf("%q", secret)) {
+		inJSON, _ := json.Marshal(form)
+		for _, text := range []string{form, fmt.Sprintf("%#v", form), string(inJSON)} {
+			if leaked("x "+text+" y") == "" {
+				t.Errorf("%s is not found", text)
+			}
 		}
 	}
 	if leaked("[REDACTED] and cnry") != "" {
