@@ -135,7 +135,7 @@ func cutOut(b []byte, spans []span) (out []byte) {
 const minTail = 8
 
 // unfinished is an escape, or several around each other, that a text breaks off in.
-var unfinished = regexp.MustCompile(`(?:\\+(?:u[0-9A-Fa-f]{0,3}|x[0-9A-Fa-f]?)?|%[0-9A-Fa-f]?|&(?:[A-Za-z]{0,9}|#[xX]?[0-9A-Fa-f]{0,6}))+$`)
+var unfinished = regexp.MustCompile(`(?:\\+(?:[uU][0-9A-Fa-f]{0,3}|x[0-9A-Fa-f]?)?|%[0-9A-Fa-f]?|&(?:[A-Za-z]{0,9}|#[xX]?[0-9A-Fa-f]{0,6}))+$`)
 
 // tail returns where a secret begins that b breaks off in, or -1.
 func (s *scrubber) tail(b []byte) int {

@@ -66,7 +66,7 @@ func TestScrubber_otherForms(t *testing.T) {
 	s := scrubberOf(secret)
 	for _, form := range []string{
 		hex.EncodeToString([]byte(secret)), strings.ToUpper(hex.EncodeToString([]byte(secret))),
-		strings.ToLower(secret), strings.ToUpper(secret), strings.ToLower(url.QueryEscape(secret)),
+		strings.ToLower(secret), strings.ToUpper(secret), strings.ToLower(url.QueryEscape(secret)), strings.ToUpper(jsonOf(secret)),
 		strings.ReplaceAll(coded, "/", `\/`), url.QueryEscape(coded), strings.ReplaceAll(coded, "/", "&#x2F;"),
 	} {
 		if got := s.text("<<" + form + ">>"); !strings.Contains(got, redacted) || strings.Contains(got, form) {

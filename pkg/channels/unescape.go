@@ -71,7 +71,7 @@ func unescape(to, b []byte) ([]byte, int) {
 	case '\\':
 		switch {
 		case len(b) == 1:
-		case b[1] == 'u':
+		case b[1] == 'u', b[1] == 'U': // in capitals with all of the text
 			if r := unhex(b, 2, 6); r >= 0 {
 				return utf8.AppendRune(to, r), 6
 			}
