@@ -1,9 +1,13 @@
 package channels
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
+	"html"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -32,7 +36,7 @@ func formsOf(secret string) (forms []form) {
 		}
 		add := func(text string) { forms = append(forms, form{text, []byte(text)}) }
 		add(part)
-		add(strings.ReplaceAll(part, " ", "+")) // in a query
+		addEscaped(part, add)
 		if len(part) >= minFold {
 			add(strings.ToLower(part))
 			add(strings.ToUpper(part))
@@ -55,6 +59,32 @@ func formsOf(secret string) (forms []form) {
 		}
 	}
 	return distinct(forms)
+}
+
+// addEscaped adds the commonest escaped forms of a secret, which are found without
+// undoing anything: what stands before the secret may look like half an escape that
+// the secret ends.
+func addEscaped(secret string, add func(string)) {
+	query, path := url.QueryEscape(secret), url.PathEscape(secret)
+	for _, escaped := range []string{query, strings.ReplaceAll(query, "+", "%20"), path} {
+		add(escaped)
+		add(lowerEscapes(escaped))
+	}
+	add(strings.ReplaceAll(secret, " ", "+")) // of a query, the rest of it undone
+	add(html.EscapeString(secret))
+	inJSON, _ := json.Marshal(secret) // a string always can be
+	add(string(inJSON[1 : len(inJSON)-1]))
+}
+
+// lowerEscapes writes %2F as %2f.
+func lowerEscapes(s string) string {
+	b := []byte(s)
+	for i := 0; i+2 < len(b); i++ {
+		if b[i] == '%' {
+			copy(b[i+1:i+3], bytes.ToLower(b[i+1:i+3]))
+		}
+	}
+	return string(b)
 }
 
 // partsOf returns what is secret by itself in the value of an Authorization header:

@@ -73,6 +73,9 @@ func TestScrubber_otherForms(t *testing.T) {
 			t.Errorf("%s became %s", form, got)
 		}
 	}
+	if got := scrubberOf("0 abcdefgh").text("%00%20abcdefgh"); got != "%0"+redacted {
+		t.Errorf("behind half an escape: %s", got)
+	}
 	if got := scrubberOf("Short1").text("SHORT1 short1"); got != "SHORT1 short1" {
 		t.Errorf("a short secret is found in %q", got)
 	}
