@@ -108,8 +108,11 @@ func isTag(id string) bool {
 
 func pagesCall(t *task) (*channels.Call, error) { return t.get("/v1/pages", nil) }
 
+// v2Filters are those that P3 has in v2 alone.
+var v2Filters = []string{"type", "post_ids", "unread_first"}
+
 func conversationsCall(t *task) (*channels.Call, error) {
-	q, rep, v := t.instants(), t.r.Report, conversationsVersion.of(t.a)
+	q, rep, v := t.instants(), t.r.Report, t.edition()
 	q.Set("order_by", "inserted_at") // said, because the versions differ in what they do unasked
 	if rep.OrderBy != "" {
 		q.Set("order_by", rep.OrderBy)
@@ -124,7 +127,7 @@ func conversationsCall(t *task) (*channels.Call, error) {
 	if rep.Filters["post_ids"] != "" && rep.Filters["type"] != "POST" {
 		return nil, channels.Refuse(t.r, "filters.post_ids", "goes only with filters.type POST")
 	}
-	for _, f := range []string{"type", "post_ids", "unread_first"} {
+	for _, f := range v2Filters {
 		if value := rep.Filters[f]; value != "" {
 			q.Set(f, value)
 		}

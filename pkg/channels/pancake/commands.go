@@ -44,7 +44,7 @@ func assignCall(t *task) (*channels.Call, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.make(assignMethod.of(t.a), path, nil, struct {
+	return t.make(t.edition(), path, nil, struct {
 		IDs []string `json:"assignee_ids"`
 	}{c.AssigneeIDs}), nil
 }

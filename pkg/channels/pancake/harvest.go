@@ -19,7 +19,11 @@ func (provider) Parse(a *channels.Account, r *events.Request, s channels.Step, a
 	if err != nil {
 		return nil, fmt.Errorf("read request: %w", err)
 	}
-	h, err := t.harvest(readBody(ans.Body), ans)
+	b := readBody(ans.Body)
+	if t.editions != nil && noCall(b, ans) {
+		return new(channels.Harvest), nil // another step has asked in the other edition
+	}
+	h, err := t.harvest(b, ans)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", t.what(), err)
 	}

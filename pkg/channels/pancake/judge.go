@@ -21,6 +21,9 @@ func (provider) Judge(a *channels.Account, r *events.Request, s channels.Step, a
 	}
 	b := readBody(ans.Body)
 	v := t.judge(b, ans)
+	if v.Next != "" { // the same call in its other edition
+		return v
+	}
 	if v.Class == channels.OK {
 		v.Next = t.nextPart()
 		if t.next != nil {
@@ -57,10 +60,10 @@ func (t *task) judge(b *body, ans *channels.Answer) channels.Verdict {
 		return t.unauthorized()
 	case strings.Contains(message, transient):
 		return t.unsure(channels.ReasonTransient, "Pancake says that an error occurred and that it may work later")
+	case noCall(b, ans):
+		return t.noPath(ans)
 	case !good:
 		return channels.JudgeStatus(!t.once, ans)
-	case isHTML(b.raw):
-		return t.noPath()
 	case t.what() == Pages && b.fields != nil && !hasPages(b): // how P1 says no (§2.4)
 		return t.unauthorized()
 	case refused:
@@ -97,17 +100,6 @@ func (t *task) unsure(reason, detail string) channels.Verdict {
 func (t *task) unexpected(detail string) channels.Verdict {
 	v := t.unsure(channels.ReasonUnexpectedAnswer, detail)
 	v.ProviderFault = false
-	return v
-}
-
-// noPath judges a web page, with which Pancake answers where it has no such
-// path.
-func (t *task) noPath() channels.Verdict {
-	v := channels.Verdict{Class: channels.Permanent, Reason: channels.ReasonNotFound,
-		Detail: "Pancake has no such path: it answered with its web page"}
-	if t.hint != "" {
-		v.Detail += "; " + t.hint
-	}
 	return v
 }
 

@@ -1,6 +1,7 @@
 package pancake_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/tramhq/tram/pkg/channels"
@@ -76,7 +77,7 @@ func TestJudge(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for kind, want := range tt.want {
 				r := requests()[kind]
-				a := page()
+				a := present()
 				if kind == "token" || kind == "pages" {
 					a = &channels.Account{}
 				}
@@ -109,6 +110,23 @@ func TestJudge_transport(t *testing.T) {
 		call, err := pancake.New().Prepare(a, &r, channels.Step{Number: 1})
 		if err != nil || call.Repeatable == (kind == "token") {
 			t.Errorf("%s: repeatable %t, %v", kind, call.Repeatable, err)
+		}
+	}
+}
+
+// TestJudge_edition names the setting that may be wrong, or that does not matter.
+func TestJudge_edition(t *testing.T) {
+	t.Parallel()
+	r := requests()["assign"]
+	for cursor, want := range map[string]string{"": "setting assign_method may be the wrong one", `{"edition":"GET"}`: "either value of setting assign_method was tried"} {
+		v := pancake.New().Judge(present(), &r, channels.Step{Number: 1, Cursor: cursor}, &channels.Answer{Status: 405})
+		if v.Class != permanent || !strings.Contains(v.Detail, want) {
+			t.Errorf("%s: %s %s, want %s", cursor, v.Class, v.Detail, want)
+		}
+	}
+	for _, cursor := range []string{`{"edition":"v1"}`, `{"edition":"x"}`} {
+		if _, err := pancake.New().Prepare(page(), &r, channels.Step{Number: 2, Cursor: cursor}); err == nil {
+			t.Errorf("%s is taken for an edition of assignments", cursor)
 		}
 	}
 }

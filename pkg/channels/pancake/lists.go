@@ -45,7 +45,7 @@ func (l listing) next(t *task, b *body) (next, warning string) {
 		digest.Write([]byte(id + "\x00"))
 		last = cmp.Or(id, last)
 	}
-	n := cursor{Part: t.at.Part, Count: t.at.Count + len(items), Seen: hex.EncodeToString(digest.Sum(nil)[:8])}
+	n := cursor{Edition: t.at.Edition, Part: t.at.Part, Count: t.at.Count + len(items), Seen: hex.EncodeToString(digest.Sum(nil)[:8])}
 	if n.Seen == t.at.Seen {
 		return t.nextPart(), "Pancake gave the same page twice: what is behind it, if anything, is missing"
 	}
@@ -65,7 +65,7 @@ func nextNumber(t *task, n cursor, b *body, _ string) (cursor, bool) {
 
 // nextConversations goes by page_number in v1 and by the last id in v2.
 func nextConversations(t *task, n cursor, b *body, last string) (cursor, bool) {
-	if conversationsVersion.of(t.a) == "v1" {
+	if t.edition() == "v1" {
 		return nextNumber(t, n, b, last)
 	}
 	n.Last = last

@@ -16,7 +16,8 @@ type operation struct {
 	call  func(*task) (*channels.Call, error)
 	next  func(*task, *body) (next, warning string) // of the reports that have pages
 	parse func(*task, *body, *harvest) error
-	hint  string // what may be wrong where Pancake has no such path
+
+	editions *choice // the setting that names the form of the call
 }
 
 // The longest ranges of one call.
@@ -42,7 +43,7 @@ func byGranularity(r *events.Report) cut {
 var operations = map[string]*operation{
 	Pages: {user: true, tokens: true, call: pagesCall, parse: parsePages},
 	Conversations: {cut: always(cut{days: fourWeeks}), call: conversationsCall,
-		next: conversations.next, parse: conversations.parse, hint: "setting conversations_version may be the wrong one"},
+		next: conversations.next, parse: conversations.parse, editions: &conversationsVersion},
 	Messages:      {call: messagesCall, next: messages.next, parse: messages.parse},
 	PageCustomers: {cut: always(cut{}), call: pageCustomersCall, next: customers.next, parse: customers.parse},
 
@@ -54,13 +55,12 @@ var operations = map[string]*operation{
 	Engagement:   {cut: byGranularity, call: engagementCall, parse: parseEngagement},
 	PageStats:    {cut: always(cut{edge: "hour", days: fourWeeks}), call: pageStatsCall, parse: parsePageStats},
 	TagStats:     {cut: always(cut{edge: "day", days: oneYear}), call: tagStatsCall, parse: parseTags},
-	NewCustomers: {cut: byGranularity, call: newCustomersCall, parse: parseNewCustomers,
-		hint: "setting new_customers_path may be the wrong one"},
+	NewCustomers: {cut: byGranularity, call: newCustomersCall, parse: parseNewCustomers, editions: &newCustomersPath},
 
 	GenerateToken: {user: true, once: true, tokens: true, call: generateCall, parse: parseToken},
 	TagAdd:        {call: tagCall, parse: parseTagging},
 	TagRemove:     {call: tagCall, parse: parseTagging},
-	Assign:        {call: assignCall, parse: parseAssignment, hint: "setting assign_method may be the wrong one"},
+	Assign:        {call: assignCall, parse: parseAssignment, editions: &assignMethod},
 	MarkRead:      {call: markCall, parse: parseMark},
 	MarkUnread:    {call: markCall, parse: parseMark},
 }

@@ -54,7 +54,8 @@ const (
 	defaultZone = "Asia/Ho_Chi_Minh"
 )
 
-// A choice is a setting with a fixed set of values, the default first.
+// A choice is a setting with a fixed set of values, the default first and, of
+// editions, the document's second.
 type choice struct {
 	setting string
 	values  []string

@@ -28,6 +28,11 @@ func page(settings ...string) *channels.Account {
 	return a
 }
 
+// present is the account of a page that names its editions.
+func present() *channels.Account {
+	return page("conversations_version", "v2", "assign_method", "POST", "new_customers_path", "page_customers")
+}
+
 // query is a query in the order in which it is sent.
 func query(pairs ...string) string {
 	q := url.Values{}
@@ -105,6 +110,17 @@ func widened(name, warning string, r events.Request, ex channelstest.Exchange) c
 func with(a *channels.Account, c channelstest.Case) channelstest.Case {
 	c.Account = a
 	return c
+}
+
+// unnamed is a case of an account that does not name its editions.
+func unnamed(name string, r events.Request, ex ...channelstest.Exchange) channelstest.Case {
+	return with(page(), one("unnamed: "+name, r, ex...))
+}
+
+// status is an exchange that ends with another status than 200.
+func status(code int, ex channelstest.Exchange) channelstest.Exchange {
+	ex.Reply.Status = code
+	return ex
 }
 
 // envelope are the leaves that stand in a stat's bucket, metric or dimensions,
@@ -200,10 +216,14 @@ func pageSuite(t testing.TB) channelstest.Suite {
 	}
 	assign := command(pancake.Assign, events.Command{ConversationID: chatID, AssigneeIDs: []string{"3fadfd70", "6aa49b8e"}})
 	assignBody := `{"assignee_ids":["3fadfd70","6aa49b8e"]}`
+	october := func(more ...string) string {
+		return query(append(more, "order_by", "inserted_at", "since", unix(t, "2026-10-24", 0), "until", unix(t, "2026-11-21", -1))...)
+	}
+	hours := query("date_range", "12/08/2020 - 12/08/2020", "group_by", "hour")
 	year := func(r events.Report) events.Report { r.Range = days("2025-01-01", "2026-01-02"); return r }
 
 	return channelstest.Suite{
-		Account:  *page(),
+		Account:  *present(),
 		Envelope: envelope,
 		Cases: []channelstest.Case{
 			// P3
@@ -320,6 +340,37 @@ func pageSuite(t testing.TB) channelstest.Suite {
 				post(talkPath+"read", "", file("conversation_read_unread.json"), ok, harvest("read", 0, 0))),
 			one("unread", command(pancake.MarkUnread, events.Command{ConversationID: chatID}),
 				post(talkPath+"unread", "", file("conversation_read_unread.json"), ok, harvest("unread", 0, 0))),
+			// The older edition, of an account that names none
+			unnamed("conversations", chats(events.Report{Range: days("2026-10-01", "2026-11-21")}),
+				status(404, get(v2, october(), `{"success":false,"message":"Not Found"}`, next(`{"edition":"v1"}`), harvest("", 0, 0, "/message"))),
+				get(root+"/conversations", october("page_number", "1"), `{"conversations":[{"id":"a"},{"id":"b"},{"id":"a"}],"total":4}`,
+					next(`{"edition":"v1","page":2,"count":3,"seen":"485aea2de935bf6e"}`), harvest("conversations.v1", 0, 2, "/conversations/2")),
+				get(root+"/conversations", october("page_number", "2"), `{"conversations":[]}`, next(`{"edition":"v1","part":1}`), harvest("", 0, 0)),
+				get(root+"/conversations", query("order_by", "inserted_at", "since", unix(t, "2026-10-01", 0), "until", unix(t, "2026-10-24", -1), "page_number", "1"),
+					`{"conversations":[]}`, ok, harvest("", 0, 0))),
+			unnamed("assignment", assign,
+				status(405, post(talkPath+"assign", assignBody, ``, next(`{"edition":"GET"}`), harvest("", 0, 0))),
+				channelstest.Exchange{
+					Want:  channelstest.Wire{Method: "GET", Path: talkPath + "assign", Body: assignBody},
+					Reply: channelstest.Reply{Body: file("conversation_assign.json")}, Verdict: ok, Harvest: harvest("assign", 0, 1),
+				}),
+			unnamed("new customers", report(pancake.NewCustomers, events.Report{Range: days("2020-08-12", "2020-08-13"), Granularity: "hour"}),
+				get(root+"/statistics/page_customers", hours, `<!DOCTYPE html><html></html>`, next(`{"edition":"customers"}`), harvest("", 0, 0)),
+				get(root+"/statistics/customers", hours, file("statistics_customers.hour.json"), ok, harvest("new_customers.hour", 12, 0))),
+			unnamed("neither edition", assign,
+				status(410, post(talkPath+"assign", assignBody, ``, next(`{"edition":"GET"}`), harvest("", 0, 0))),
+				status(404, channelstest.Exchange{
+					Want:    channelstest.Wire{Method: "GET", Path: talkPath + "assign", Body: assignBody},
+					Verdict: channels.Verdict{Class: channels.Permanent, Reason: "not_found"},
+				})),
+			unnamed("a filter of v2", chats(events.Report{Range: nov, Filters: map[string]string{"type": "INBOX"}}),
+				status(404, get(v2, chatsQuery("type", "INBOX"), ``, channels.Verdict{Class: channels.Permanent, Reason: "not_found"}, harvest("", 0, 0)))),
+			unnamed("one page only", chats(events.Report{Range: nov, Page: events.Paging{MaxPages: 1}}),
+				status(404, get(v2, chatsQuery(), ``, channels.Verdict{Class: channels.Permanent, Reason: "not_found"}, harvest("", 0, 0)))),
+			unnamed("a page that is gone later", chats(events.Report{Range: nov}),
+				get(v2, chatsQuery(), `{"conversations":[{"id":"a"}]}`, next(`{"count":1,"last":"a","seen":"ffe9aaeaa2a2d504"}`), harvest("again", 0, 1)),
+				status(404, get(v2, chatsQuery("last_conversation_id", "a"), ``, channels.Verdict{Class: channels.Permanent, Reason: "not_found"}, harvest("", 0, 0)))),
+
 			refused("a path of its own", "conversation_id", command(pancake.MarkRead, events.Command{ConversationID: "."})),
 			refused("a page within a page", "page_id", command(pancake.MarkRead, events.Command{ConversationID: chatID, PageID: pageID})),
 		},

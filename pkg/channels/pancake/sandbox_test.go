@@ -128,17 +128,20 @@ func (s *stage) got(a *channels.Account, r events.Request) (channels.Harvest, in
 	return h, len(keys), kinds
 }
 
-var editions = map[string][]string{
-	"":                 nil,
-	sandbox.Documented: {"conversations_version", "v1", "assign_method", "GET", "new_customers_path", "customers"},
-}
-
-// TestSandbox carries out all sixteen operations in both editions.
+// TestSandbox carries out all sixteen operations in both editions, of the
+// older one with the settings that name it and without.
 func TestSandbox(t *testing.T) {
 	t.Parallel()
-	for edition, settings := range editions {
-		t.Run(edition, func(t *testing.T) {
-			s := newStage(t, edition, settings...)
+	for name, tt := range map[string]struct {
+		edition  string
+		settings []string
+	}{
+		"present":    {},
+		"documented": {sandbox.Documented, []string{"conversations_version", "v1", "assign_method", "GET", "new_customers_path", "customers"}},
+		"unnamed":    {sandbox.Documented, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, tt.edition, tt.settings...)
 			chats := s.testLists()
 			s.testCommands(chats)
 			s.testStats()
@@ -296,10 +299,10 @@ func (s *stage) testToken() {
 }
 
 // TestSandbox_edition meets the web page that Pancake has for a path it does
-// not know, where a setting is of the other edition.
+// not know, where a setting names the other edition.
 func TestSandbox_edition(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, sandbox.Documented)
+	s := newStage(t, sandbox.Documented, "conversations_version", "v2", "assign_method", "POST", "new_customers_path", "page_customers")
 	for _, r := range []events.Request{
 		report(pancake.Conversations, events.Report{Range: days("2026-11-01", "2026-11-21")}),
 		report(pancake.NewCustomers, events.Report{Range: days("2026-11-01", "2026-11-21")}),

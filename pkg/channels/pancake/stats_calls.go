@@ -68,5 +68,5 @@ func newCustomersCall(t *task) (*channels.Call, error) {
 		group = "hour"
 	}
 	q.Set("group_by", group)
-	return t.get(t.statistics(newCustomersPath.of(t.a)), q)
+	return t.get(t.statistics(t.edition()), q)
 }

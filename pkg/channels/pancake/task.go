@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tramhq/tram/pkg/channels"
@@ -51,6 +52,9 @@ func newTask(a *channels.Account, r *events.Request, s channels.Step) (*task, er
 	}
 	if t.at, err = readCursor(s.Cursor); err != nil {
 		return nil, err
+	}
+	if e := t.at.Edition; e != "" && (op.editions == nil || !slices.Contains(op.editions.values, e)) {
+		return nil, errCursor
 	}
 	if op.cut != nil {
 		err = t.cutRange(op.cut(r.Report))
@@ -117,6 +121,8 @@ func ceil(t time.Time) int64 {
 
 // A cursor says which call of a request comes next.
 type cursor struct {
+	Edition string `json:"edition,omitempty"` // where it is not the account's own
+
 	Part  int    `json:"part,omitempty"`  // of the range, from 0
 	Page  int    `json:"page,omitempty"`  // P3 v1 and P16: page_number, from 1
 	Count int    `json:"count,omitempty"` // objects received of this part so far
@@ -124,13 +130,15 @@ type cursor struct {
 	Seen  string `json:"seen,omitempty"`  // digest of the page before
 }
 
+var errCursor = errors.New("the step's cursor is not one of this package's")
+
 func readCursor(s string) (cursor, error) {
 	var c cursor
 	if s == "" {
 		return c, nil
 	}
 	if err := json.Unmarshal([]byte(s), &c); err != nil || c.Part < 0 || c.Page < 0 || c.Count < 0 {
-		return c, errors.New("the step's cursor is not one of this package's")
+		return c, errCursor
 	}
 	return c, nil
 }
@@ -146,5 +154,5 @@ func (t *task) nextPart() string {
 	if !t.older {
 		return ""
 	}
-	return cursor{Part: t.at.Part + 1}.String()
+	return cursor{Edition: t.at.Edition, Part: t.at.Part + 1}.String()
 }
