@@ -27,11 +27,11 @@ func (provider) Parse(a *channels.Account, r *events.Request, s channels.Step, a
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", t.what(), err)
 	}
-	return h, nil
+	return h.out, nil
 }
 
 // harvest reads a good answer. Its errors quote nothing of the answer.
-func (t *task) harvest(b *body, ans *channels.Answer) (*channels.Harvest, error) {
+func (t *task) harvest(b *body, ans *channels.Answer) (*harvest, error) {
 	if b.err != nil {
 		return nil, b.err
 	}
@@ -39,7 +39,7 @@ func (t *task) harvest(b *body, ans *channels.Answer) (*channels.Harvest, error)
 	if err := t.parse(t, b, h); err != nil {
 		return nil, err
 	}
-	return h.out, nil
+	return h, nil
 }
 
 // A harvest gathers what one answer holds.
@@ -48,6 +48,15 @@ type harvest struct {
 	atMS int64
 	out  *channels.Harvest
 	told map[string]bool // records by kind and id: a page may show one twice
+
+	warnings []string
+}
+
+// warn tells something about the answer once.
+func (h *harvest) warn(warning string) {
+	if !slices.Contains(h.warnings, warning) {
+		h.warnings = append(h.warnings, warning)
+	}
 }
 
 func (h *harvest) record(kind, id, path string, object json.RawMessage, attrs map[string]string) {

@@ -29,7 +29,7 @@ func (provider) Judge(a *channels.Account, r *events.Request, s channels.Step, a
 		if t.next != nil {
 			var warning string
 			if v.Next, warning = t.next(t, b); warning != "" {
-				v.Warnings = []string{warning}
+				v.Warnings = append(v.Warnings, warning)
 			}
 		}
 		return v
@@ -70,10 +70,11 @@ func (t *task) judge(b *body, ans *channels.Answer) channels.Verdict {
 		return channels.Verdict{Class: channels.Permanent, Reason: channels.ReasonProviderRefused,
 			Detail: "Pancake answered success: false"}
 	}
-	if _, err := t.harvest(b, ans); err != nil {
+	h, err := t.harvest(b, ans)
+	if err != nil {
 		return t.unexpected(err.Error())
 	}
-	return channels.Verdict{Class: channels.OK}
+	return channels.Verdict{Class: channels.OK, Warnings: h.warnings}
 }
 
 func (t *task) unauthorized() channels.Verdict {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/tramhq/tram/pkg/channels"
@@ -115,15 +114,4 @@ func (t *task) responseUnit() (events.Unit, events.Origin) {
 		return events.UnitMillis, source
 	}
 	return events.UnitSeconds, source
-}
-
-// series makes a point of each value of a series. Its index says which bucket
-// it is of.
-func (h *harvest) series(metricName string, m metric, values []json.RawMessage, path string, place func(i int) (events.Bucket, map[string]string)) {
-	for i, raw := range values {
-		b, dims := place(i)
-		if at := path + "/" + strconv.Itoa(i); !h.point(metricName, m, raw, b, dims, at, "") {
-			h.extra(at, raw)
-		}
-	}
 }

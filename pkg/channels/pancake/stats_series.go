@@ -61,36 +61,30 @@ func (h *harvest) engagementDays(data map[string]json.RawMessage, dims map[strin
 	if list(data["categories"]) == nil || list(data["series"]) == nil {
 		return errors.New("the answer has neither statistics by hour nor series by day")
 	}
-	labels := texts(data["categories"])
-	days, err := h.t.zone.days(labels, h.t.from, h.t.to)
-	if err != nil {
-		return err
+	all := h.categories("/data/categories", data["categories"])
+	if slices.ContainsFunc(all, func(c category) bool { return c.day.IsZero() }) {
+		h.warn("Pancake gave labels that are no days of the range, or the same one: their points have the label alone")
 	}
 	for i, raw := range list(data["series"]) {
 		fields, path := object(raw), pointer("/data/series", i)
 		values, metricName := list(fields["data"]), text(fields["name"])
-		if metricName == "" || len(values) != len(days) {
+		if metricName == "" || len(values) != len(all) {
 			return fmt.Errorf("series %d has no name, or not one value for each category", i)
 		}
 		m, known := engagementMetrics[metricName]
 		if !known {
 			m = count
 		}
-		h.series(metricName, m, values, path+"/data", func(i int) (events.Bucket, map[string]string) {
-			return h.t.zone.dayBucket(days[i], labels[i]), dims
+		h.series(metricName, m, values, path+"/data", all, func(c category) (events.Bucket, map[string]string) {
+			if c.day.IsZero() {
+				return h.t.zone.labelBucket("day", c.label), dims
+			}
+			return h.t.zone.dayBucket(c.day, c.label), dims
 		})
 		h.rest(path, fields, "name", "data")
 	}
 	h.rest("/data", data, "categories", "series")
 	return nil
-}
-
-func texts(raw json.RawMessage) []string {
-	var all []string
-	for _, item := range list(raw) {
-		all = append(all, text(item))
-	}
-	return all
 }
 
 // P12, tag statistics (§2.4). Its series are an object by tag, unlike P10's.
@@ -132,23 +126,22 @@ func (h *harvest) tagSeries(part string, raw json.RawMessage, whole events.Bucke
 	if list(fields["categories"]) == nil || series == nil {
 		return errors.New("the answer has no categories or no series by tag")
 	}
-	labels := texts(fields["categories"])
-	days, err := h.t.zone.days(labels, h.t.from, h.t.to)
+	all := h.categories(channels.Pointer(part, "categories"), fields["categories"])
 	for _, tag := range slices.Sorted(maps.Keys(series)) {
 		path := channels.Pointer(part, "series", tag)
 		values := list(series[tag])
-		if len(values) != len(labels) {
+		if len(values) != len(all) {
 			return errors.New("the series of a tag does not have one value for each category")
 		}
-		h.series(tagCount, count, values, path, func(i int) (events.Bucket, map[string]string) {
+		h.series(tagCount, count, values, path, all, func(c category) (events.Bucket, map[string]string) {
 			mine := map[string]string{"tag_id": tag}
 			maps.Copy(mine, dims)
-			if err == nil {
-				return h.t.zone.dayBucket(days[i], labels[i]), mine
+			if !c.day.IsZero() {
+				return h.t.zone.dayBucket(c.day, c.label), mine
 			}
-			mine["category"] = labels[i]
+			mine["category"] = c.label
 			bucket := whole
-			bucket.Label = labels[i]
+			bucket.Label = c.label
 			return bucket, mine
 		})
 	}

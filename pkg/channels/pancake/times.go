@@ -2,7 +2,6 @@ package pancake
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -41,6 +40,11 @@ func (z zone) bucket(granularity string, start, end time.Time, label string) eve
 		StartMS: start.UnixMilli(), EndMS: end.UnixMilli(), Granularity: granularity,
 		Zone: z.name, ZoneSource: z.source, Label: label,
 	}
+}
+
+// labelBucket returns one of which nothing but the label is known.
+func (z zone) labelBucket(granularity, label string) events.Bucket {
+	return events.Bucket{Granularity: granularity, Zone: z.name, ZoneSource: z.source, Label: label}
 }
 
 func (z zone) dayBucket(day time.Time, label string) events.Bucket {
@@ -91,52 +95,44 @@ func (z zone) date(label string) (events.Bucket, error) {
 	return events.Bucket{}, errors.New("date is neither a day nor an hour")
 }
 
-// days reads the labels of a series of days within [from, to): d/m/yyyy as
-// they stand, and d/m by the year that puts them into the range.
-//
-// Those without a year must go back day by day. Nothing else could tell that
-// one was read with the wrong year.
-func (z zone) days(labels []string, from, to time.Time) ([]time.Time, error) {
+// days reads the labels of days in whatever order: d/m/yyyy as they stand, and
+// d/m by the year that puts them into [from, to). One that is no day, or the
+// same day as another, has the zero time.
+func (z zone) days(labels []string, from, to time.Time) []time.Time {
 	days := make([]time.Time, len(labels))
-	bare := false
+	times := map[time.Time]int{}
 	for i, label := range labels {
-		if day, err := time.ParseInLocation("2/1/2006", label, z.loc); err == nil {
-			days[i] = day
-			continue
-		}
-		bare = true
-		day, err := z.dayWithin(label, from, to)
+		day, err := time.ParseInLocation("2/1/2006", label, z.loc)
 		if err != nil {
-			return nil, err
+			day = z.dayWithin(label, from, to)
 		}
 		days[i] = day
+		times[day]++
 	}
-	for i := 1; bare && i < len(days); i++ {
-		if !days[i].Equal(days[i-1].AddDate(0, 0, -1)) {
-			return nil, fmt.Errorf("label %d is not the day before label %d", i+1, i)
+	for i, day := range days {
+		if times[day] > 1 {
+			days[i] = time.Time{}
 		}
 	}
-	return days, nil
+	return days
 }
 
-// dayWithin finds the day of a label d/m in [from, to).
-func (z zone) dayWithin(label string, from, to time.Time) (time.Time, error) {
+// dayWithin finds the day of a label d/m in [from, to), the zero time where
+// there is none, or could be two.
+func (z zone) dayWithin(label string, from, to time.Time) time.Time {
 	d, m, _ := strings.Cut(label, "/")
 	day, err1 := strconv.Atoi(d)
 	month, err2 := strconv.Atoi(m)
-	if err1 != nil || err2 != nil {
-		return time.Time{}, errors.New("a label is not a day such as 26/8")
-	}
-	if !to.Before(from.AddDate(0, 0, 366)) {
-		return time.Time{}, errors.New("labels without a year can be any of a range of 366 days or more")
+	if err1 != nil || err2 != nil || !to.Before(from.AddDate(0, 0, 366)) {
+		return time.Time{}
 	}
 	for year := from.Year(); year <= to.Year(); year++ {
 		t := time.Date(year, time.Month(month), day, 0, 0, 0, 0, z.loc)
 		if t.Day() == day && int(t.Month()) == month && t.AddDate(0, 0, 1).After(from) && t.Before(to) {
-			return t, nil
+			return t
 		}
 	}
-	return time.Time{}, errors.New("a label is no day of the range")
+	return time.Time{}
 }
 
 // recordTime reads the time of a record, which is UTC unless it says
