@@ -96,17 +96,23 @@ func parseTagging(t *task, b *body, h *harvest) error {
 }
 
 // parseAssignment reads the conversation, which success stands in the middle
-// of (S3, conversation assignment).
+// of (S3, conversation assignment). At present it comes without its id.
 func parseAssignment(t *task, b *body, h *harvest) error {
 	id := text(b.fields["id"])
 	if id == "" {
-		return errors.New("the answer is no conversation")
+		if text(b.fields["success"]) != "true" && list(b.fields["assignee_ids"]) == nil {
+			return errors.New("the answer is no conversation")
+		}
+		id = t.r.Command.ConversationID
 	}
 	h.out.Result = encode(struct {
 		ConversationID string          `json:"conversation_id"`
 		AssigneeIDs    json.RawMessage `json:"assignee_ids,omitempty"`
 	}{id, b.fields["assignee_ids"]})
 	delete(b.fields, "success")
+	if len(b.fields) == 0 || len(b.fields) == 1 && b.fields["assignee_ids"] != nil {
+		return nil // nothing that the result does not tell
+	}
 	h.record("conversation", id, "", json.RawMessage(encode(b.fields)), conversations.attrs(b.fields))
 	return nil
 }

@@ -336,6 +336,9 @@ func pageSuite(t testing.TB) channelstest.Suite {
 			one("assign one", assign, post(talkPath+"assign", assignBody, `{"id":"1","success":true,"assignee_ids":["3fadfd70"],"tags":[1,-99],"updated_at":"2023-04-06T04:31:45"}`,
 				ok, harvest("assign.one", 0, 1))),
 			one("assign", assign, post(talkPath+"assign", assignBody, file("conversation_assign.json"), ok, harvest("assign", 0, 1))),
+			one("assign without an id", assign, post(talkPath+"assign", assignBody, `{"success":true,"assignee_ids":["3fadfd70"],"seen":true}`, ok, harvest("assign.present", 0, 1))),
+			one("assign and no more", assign, post(talkPath+"assign", assignBody, `{"success":true}`, ok, harvest("assign.nothing", 0, 0))),
+			one("assign nothing", assign, post(talkPath+"assign", assignBody, `{"seen":true}`, channels.Verdict{Class: channels.Retry, Reason: "unexpected_answer"}, harvest("", 0, 0))),
 			with(page("assign_method", "GET"), one("assign by GET", assign, channelstest.Exchange{
 				Want:  channelstest.Wire{Method: "GET", Path: talkPath + "assign", Body: assignBody},
 				Reply: channelstest.Reply{Body: file("conversation_assign.json")}, Verdict: ok, Harvest: harvest("assign", 0, 1),
