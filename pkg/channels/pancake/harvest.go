@@ -2,6 +2,7 @@ package pancake
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -35,9 +36,12 @@ func (t *task) harvest(b *body, ans *channels.Answer) (*harvest, error) {
 	if b.err != nil {
 		return nil, b.err
 	}
-	h := &harvest{t: t, atMS: ans.StartedMS, out: new(channels.Harvest), told: map[string]bool{}}
+	h := &harvest{t: t, atMS: ans.StartedMS, out: new(channels.Harvest), told: map[string]bool{}, success: text(b.fields["success"]) == "true"}
 	if err := t.parse(t, b, h); err != nil {
 		return nil, err
+	}
+	if h.lost > 0 && len(h.out.Stats) == 0 && !t.undocumented {
+		return nil, errors.New("no row of the answer can be read")
 	}
 	return h, nil
 }
@@ -49,6 +53,8 @@ type harvest struct {
 	out  *channels.Harvest
 	told map[string]bool // records by kind and id: a page may show one twice
 
+	success  bool // the answer says so
+	lost     int  // rows that cannot be read
 	warnings []string
 }
 

@@ -78,7 +78,7 @@ func nextConversations(t *task, n cursor, b *body, last string) (cursor, bool) {
 func nextMessages(_ *task, n cursor, _ *body, _ string) (cursor, bool) { return n, true }
 
 func (l listing) parse(_ *task, b *body, h *harvest) error {
-	if list(b.fields[l.field]) == nil {
+	if h.list(b.fields[l.field]) == nil {
 		return errors.New("the answer has no list of " + l.field)
 	}
 	for i, raw := range list(b.fields[l.field]) {

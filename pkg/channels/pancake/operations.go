@@ -17,6 +17,9 @@ type operation struct {
 	next  func(*task, *body) (next, warning string) // of the reports that have pages
 	parse func(*task, *body, *harvest) error
 
+	// undocumented says that any object is a good answer: S3 shows none.
+	undocumented bool
+
 	editions *choice // the setting that names the form of the call
 }
 
@@ -53,8 +56,8 @@ var operations = map[string]*operation{
 	Staff:        {cut: always(cut{edge: "hour"}), call: staffCall, parse: parseStaff},
 	StaffMulti:   {user: true, cut: always(cut{edge: "hour"}), call: staffMultiCall, parse: parseStaff},
 	Engagement:   {cut: byGranularity, call: engagementCall, parse: parseEngagement},
-	PageStats:    {cut: always(cut{edge: "hour", days: fourWeeks}), call: pageStatsCall, parse: parsePageStats},
-	TagStats:     {cut: always(cut{edge: "day", days: oneYear}), call: tagStatsCall, parse: parseTags},
+	PageStats:    {cut: always(cut{edge: "hour", days: fourWeeks}), call: pageStatsCall, parse: parsePageStats, undocumented: true},
+	TagStats:     {cut: always(cut{edge: "day", days: oneYear}), call: tagStatsCall, parse: parseTags, undocumented: true},
 	NewCustomers: {cut: byGranularity, call: newCustomersCall, parse: parseNewCustomers, editions: &newCustomersPath},
 
 	GenerateToken: {user: true, once: true, tokens: true, call: generateCall, parse: parseToken},

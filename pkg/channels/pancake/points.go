@@ -43,7 +43,7 @@ func (h *harvest) row(r row) {
 		quoted, id := raw[0] == '"', slices.Contains(r.ids, f)
 		switch {
 		case slices.Contains(r.done, f), id && (raw[0] == 'n' || text(raw) == "" && quoted):
-		case id && text(raw) != "", quoted && !r.object && !(known && number):
+		case id && text(raw) != "", quoted && !r.object && !known:
 			if dims == nil {
 				dims = map[string]string{}
 			}

@@ -47,28 +47,19 @@ var pageMetrics = map[string]metric{
 	"today_website_guest_referral": {unit: events.UnitCount, agg: events.AggCumulative},
 }
 
-func parsePageStats(t *task, b *body, h *harvest) error {
-	if err := h.hours("/data", b.fields["data"], pageMetrics, nil); err != nil {
-		return err
+func parsePageStats(_ *task, b *body, h *harvest) error {
+	data, there := b.fields["data"]
+	known := []string{"data"}
+	switch {
+	case b.fields == nil:
+		return errNoObject
+	case list(data) != nil:
+		h.hours("/data", data, pageMetrics, nil)
+	case !there || !isEmpty(data):
+		known = nil
+		h.warn(warnShape)
 	}
-	h.rest("", b.fields, "data")
-	return nil
-}
-
-// hours reads rows that have the hour they are about.
-func (h *harvest) hours(path string, rows json.RawMessage, metrics map[string]metric, dims map[string]string) error {
-	if list(rows) == nil {
-		return errors.New("the answer has no list of hours")
-	}
-	for i, raw := range list(rows) {
-		fields := object(raw)
-		bucket, err := h.t.zone.hour(text(fields["hour"]), text(fields["hour_in_integer"]))
-		if err != nil {
-			return fmt.Errorf("row %d: %w", i, err)
-		}
-		h.row(row{path: pointer(path, i), fields: fields, metrics: metrics, bucket: bucket, dims: dims,
-			ids: []string{"page_id"}, done: []string{"hour", "hour_in_integer"}})
-	}
+	h.rest("", b.fields, known...)
 	return nil
 }
 
@@ -91,8 +82,8 @@ func staffParts(b *body) (path string, fields map[string]json.RawMessage) {
 }
 
 // people returns what is told of each one by id; nobody may be an empty list.
-func people(raw json.RawMessage) map[string]json.RawMessage {
-	if items := list(raw); items != nil && len(items) == 0 {
+func (h *harvest) people(raw json.RawMessage) map[string]json.RawMessage {
+	if items := h.list(raw); items != nil && len(items) == 0 {
 		return map[string]json.RawMessage{}
 	}
 	return object(raw)
@@ -105,16 +96,13 @@ func parseStaff(t *task, b *body, h *harvest) error {
 	if t.what() == StaffMulti {
 		dims["page_ids"] = t.pages()
 	}
-	statistics, users := people(fields["statistics"]), people(fields["users"])
+	statistics, users := h.people(fields["statistics"]), h.people(fields["users"])
 	if statistics == nil || users == nil {
 		return errors.New("the answer has no statistics or no users")
 	}
 	for _, id := range slices.Sorted(maps.Keys(statistics)) {
 		dims["user_id"] = id
-		at := path + channels.Pointer("statistics", id)
-		if err := h.hours(at, statistics[id], staffMetrics, maps.Clone(dims)); err != nil {
-			return err
-		}
+		h.hours(path+channels.Pointer("statistics", id), statistics[id], staffMetrics, maps.Clone(dims))
 	}
 	for _, id := range slices.Sorted(maps.Keys(users)) {
 		dims["user_id"] = id
@@ -157,32 +145,19 @@ var customerMetrics = map[string]metric{
 	"new_phone_number_count": phones, "phone_number_count": phones,
 }
 
-func parseNewCustomers(t *task, b *body, h *harvest) error {
+func parseNewCustomers(_ *task, b *body, h *harvest) error {
 	h.rest("", b.fields, "data")
-	pages := object(b.fields["data"]) // T-17: by page, or else a list
-	if pages == nil {
-		return h.dates("/data", b.fields["data"], nil)
-	}
-	for _, id := range slices.Sorted(maps.Keys(pages)) {
-		if err := h.dates(channels.Pointer("data", id), pages[id], map[string]string{"page_id": id}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (h *harvest) dates(path string, rows json.RawMessage, dims map[string]string) error {
-	if list(rows) == nil {
+	data := b.fields["data"]
+	pages := object(data) // T-17: by page, or else a list
+	switch {
+	case pages != nil:
+	case list(data) != nil:
+		h.dates("/data", data, nil)
+	case h.list(data) == nil:
 		return errors.New("the answer has no list of dates")
 	}
-	for i, raw := range list(rows) {
-		fields := object(raw)
-		bucket, err := h.t.zone.date(text(fields["date"]))
-		if err != nil {
-			return fmt.Errorf("row %d: %w", i, err)
-		}
-		h.row(row{path: pointer(path, i), fields: fields, metrics: customerMetrics, bucket: bucket, dims: dims,
-			ids: []string{"page_id"}, done: []string{"date"}})
+	for _, id := range slices.Sorted(maps.Keys(pages)) {
+		h.dates(channels.Pointer("data", id), pages[id], map[string]string{"page_id": id})
 	}
 	return nil
 }

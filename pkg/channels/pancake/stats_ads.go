@@ -32,7 +32,8 @@ func parseAds(t *task, b *body, h *harvest) error {
 	for i, raw := range b.list {
 		fields, path := object(raw), pointer("", i)
 		if fields == nil {
-			return errors.New("the answer is no list of ads")
+			h.unread(path, raw)
+			continue
 		}
 		id := text(fields["ad_id"])
 		if id == "" {

@@ -3,12 +3,10 @@ package pancake
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
-	"github.com/tramhq/tram/pkg/channels"
 	"github.com/tramhq/tram/pkg/events"
 )
 
@@ -29,14 +27,24 @@ func parseEngagement(t *task, b *body, h *harvest) error {
 	if users := t.r.Report.Filters["user_ids"]; users != "" {
 		dims["user_ids"] = strings.Join(ids(users), ",")
 	}
-	var err error
-	if hours := b.fields["statistics"]; hours != nil {
-		err = h.hours("/statistics", hours, engagementMetrics, dims)
-	} else {
-		err = h.engagementDays(object(b.fields["data"]), dims)
+	hours, data := b.fields["statistics"], b.fields["data"]
+	known := lists(b.fields, "users_engagements")
+	for _, f := range []string{"statistics", "data"} {
+		if isEmpty(b.fields[f]) {
+			known = append(known, f)
+		}
 	}
-	if err != nil {
-		return err
+	switch {
+	case list(hours) != nil:
+		h.hours("/statistics", hours, engagementMetrics, dims)
+		known = append(known, "statistics")
+	case object(data) != nil:
+		known = append(known, "data")
+		if err := h.engagementDays(object(data), dims); err != nil {
+			return err
+		}
+	case h.list(hours) == nil && h.list(data) == nil:
+		return errNoEngagement
 	}
 	for i, raw := range list(b.fields["users_engagements"]) {
 		id := text(object(raw)["user_id"])
@@ -49,17 +57,15 @@ func parseEngagement(t *task, b *body, h *harvest) error {
 		mine["user_id"] = id
 		h.user(path, id, raw, engagementMetrics, mine)
 	}
-	known := lists(b.fields, "statistics", "users_engagements")
-	if b.fields["statistics"] == nil {
-		known = append(known, "data")
-	}
 	h.rest("", b.fields, known...)
 	return nil
 }
 
+var errNoEngagement = errors.New("the answer has neither statistics by hour nor series by day")
+
 func (h *harvest) engagementDays(data map[string]json.RawMessage, dims map[string]string) error {
-	if list(data["categories"]) == nil || list(data["series"]) == nil {
-		return errors.New("the answer has neither statistics by hour nor series by day")
+	if h.list(data["categories"]) == nil || h.list(data["series"]) == nil {
+		return errNoEngagement
 	}
 	all := h.categories("/data/categories", data["categories"])
 	if slices.ContainsFunc(all, func(c category) bool { return c.day.IsZero() }) {
@@ -68,8 +74,13 @@ func (h *harvest) engagementDays(data map[string]json.RawMessage, dims map[strin
 	for i, raw := range list(data["series"]) {
 		fields, path := object(raw), pointer("/data/series", i)
 		values, metricName := list(fields["data"]), text(fields["name"])
-		if metricName == "" || len(values) != len(all) {
-			return fmt.Errorf("series %d has no name, or not one value for each category", i)
+		switch {
+		case h.list(fields["data"]) != nil && values == nil: // null
+			h.extra(path, raw)
+			continue
+		case metricName == "" || len(values) != len(all):
+			h.unread(path, raw)
+			continue
 		}
 		m, known := engagementMetrics[metricName]
 		if !known {
@@ -84,67 +95,5 @@ func (h *harvest) engagementDays(data map[string]json.RawMessage, dims map[strin
 		h.rest(path, fields, "name", "data")
 	}
 	h.rest("/data", data, "categories", "series")
-	return nil
-}
-
-// P12, tag statistics (§2.4). Its series are an object by tag, unlike P10's.
-
-// tagCount is the metric of P12, which has no name for it.
-const tagCount = "tag_count"
-
-func parseTags(t *task, b *body, h *harvest) error {
-	if err := h.tagSeries("data", b.fields["data"], t.instantBucket(), nil); err != nil {
-		return err
-	}
-	known := append(lists(b.fields, "tags"), "data")
-	today := t.zone.dayBucket(t.zone.midnight(h.atMS), "")
-	apart := map[string]string{"part": "data_today"} // from the same day in data
-	if part := b.fields["data_today"]; object(part) != nil {
-		known = append(known, "data_today")
-		if err := h.tagSeries("data_today", part, today, apart); err != nil {
-			return err
-		}
-	}
-	for i, raw := range list(b.fields["tags"]) {
-		fields := object(raw)
-		attrs := map[string]string{}
-		if v := text(fields["text"]); v != "" {
-			attrs["text"] = v
-		}
-		h.object("tag", pointer("/tags", i), raw, attrs)
-	}
-	h.rest("", b.fields, known...)
-	return nil
-}
-
-// tagSeries reads one of P12's two parts. Categories that are days are the
-// buckets. What else they may be is not documented: then they are a dimension
-// within the whole.
-func (h *harvest) tagSeries(part string, raw json.RawMessage, whole events.Bucket, dims map[string]string) error {
-	fields := object(raw)
-	series := object(fields["series"])
-	if list(fields["categories"]) == nil || series == nil {
-		return errors.New("the answer has no categories or no series by tag")
-	}
-	all := h.categories(channels.Pointer(part, "categories"), fields["categories"])
-	for _, tag := range slices.Sorted(maps.Keys(series)) {
-		path := channels.Pointer(part, "series", tag)
-		values := list(series[tag])
-		if len(values) != len(all) {
-			return errors.New("the series of a tag does not have one value for each category")
-		}
-		h.series(tagCount, count, values, path, all, func(c category) (events.Bucket, map[string]string) {
-			mine := map[string]string{"tag_id": tag}
-			maps.Copy(mine, dims)
-			if !c.day.IsZero() {
-				return h.t.zone.dayBucket(c.day, c.label), mine
-			}
-			mine["category"] = c.label
-			bucket := whole
-			bucket.Label = c.label
-			return bucket, mine
-		})
-	}
-	h.rest("/"+part, fields, "categories", "series")
 	return nil
 }

@@ -66,19 +66,21 @@ func (z zone) begin(t time.Time, edge string) time.Time {
 	return t.Add(-past)
 }
 
+// integerTime is how hour_in_integer tells an hour.
+const integerTime = "20060102150405"
+
 // hour reads the hour of a statistics row. hourInteger, where the row has it,
-// is the same one in UTC and leaves nothing to assume.
+// is the same one in UTC and leaves nothing to assume, as an hour with a zone.
 func (z zone) hour(hour, hourInteger string) (events.Bucket, error) {
-	if hourInteger != "" {
-		start, err := time.Parse("20060102150405", hourInteger)
-		if err != nil {
-			return events.Bucket{}, errors.New("hour_in_integer is not a time such as 20210826060000")
-		}
+	start, err := time.Parse(integerTime, hourInteger)
+	if err != nil {
+		start, err = time.Parse(time.RFC3339, hour)
+	}
+	if err == nil {
 		utc := zone{time.UTC, "UTC", events.Declared}
 		return utc.bucket("hour", start, start.Add(time.Hour), hour), nil
 	}
-	start, err := time.ParseInLocation(naive, hour, z.loc)
-	if err != nil {
+	if start, err = time.ParseInLocation(naive, hour, z.loc); err != nil {
 		return events.Bucket{}, errors.New("hour is not a time such as 2021-08-26T13:00:00")
 	}
 	return z.bucket("hour", start, start.Add(time.Hour), hour), nil

@@ -78,8 +78,10 @@ func TestHour(t *testing.T) {
 		"integer wins":         {"2021-08-26T13:00:00", "20210826060000", 1629957600, "UTC"},
 		"integer alone":        {"", "20210826060000", 1629957600, "UTC"},
 		"neither":              {"", "", 0, ""},
-		"integer of something": {"2021-08-26T13:00:00", "2021", 0, ""},
-		"hour with a zone":     {"2021-08-26T13:00:00Z", "", 0, ""},
+		"integer of something": {"2021-08-26T13:00:00", "2021", 1629957600, "Asia/Ho_Chi_Minh"},
+		"hour in UTC":          {"2021-08-26T06:00:00Z", "", 1629957600, "UTC"},
+		"hour with a zone":     {"2021-08-26T13:00:00+07:00", "", 1629957600, "UTC"},
+		"hour of something":    {"13:00", "2021", 0, ""},
 	} {
 		b, err := z.hour(tt.hour, tt.integer)
 		if tt.want == 0 {
