@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 
 	"github.com/tramhq/tram/pkg/channels"
@@ -45,8 +46,9 @@ func (l listing) next(t *task, b *body) (next, warning string) {
 		digest.Write([]byte(id + "\x00"))
 		last = cmp.Or(id, last)
 	}
-	n := cursor{Edition: t.at.Edition, Part: t.at.Part, Count: t.at.Count + len(items), Seen: hex.EncodeToString(digest.Sum(nil)[:8])}
-	if n.Seen == t.at.Seen {
+	page := hex.EncodeToString(digest.Sum(nil))[:digestLen]
+	n := cursor{Edition: t.at.Edition, Part: t.at.Part, Count: t.at.Count + len(items), Seen: remember(page, t.at.Seen)}
+	if saw(t.at.Seen, page) {
 		return t.nextPart(), "Pancake gave the same page twice: what is behind it, if anything, is missing"
 	}
 	n, more := l.advance(t, n, b, last)
@@ -54,6 +56,27 @@ func (l listing) next(t *task, b *body) (next, warning string) {
 		return t.nextPart(), ""
 	}
 	return n.String(), ""
+}
+
+// A cursor remembers the last pages, the newest first, because a provider may
+// go round in a circle. Earlier builds kept one digest of twice the length, the
+// first half of which is that of today.
+const (
+	digestLen = 8
+	maxSeen   = 8
+)
+
+func saw(seen, page string) bool {
+	for digest := range slices.Chunk([]byte(seen), digestLen) {
+		if string(digest) == page {
+			return true
+		}
+	}
+	return false
+}
+
+func remember(page, seen string) string {
+	return page + seen[:min(len(seen), digestLen*(maxSeen-1))]
 }
 
 // nextNumber goes by page_number, and ends with the total where there is one.

@@ -127,7 +127,7 @@ type cursor struct {
 	Page  int    `json:"page,omitempty"`  // P3 v1 and P16: page_number, from 1
 	Count int    `json:"count,omitempty"` // objects received of this part so far
 	Last  string `json:"last,omitempty"`  // P3 v2: last_conversation_id
-	Seen  string `json:"seen,omitempty"`  // digest of the page before
+	Seen  string `json:"seen,omitempty"`  // digests of the pages before
 }
 
 var errCursor = errors.New("the step's cursor is not one of this package's")
