@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -26,9 +27,7 @@ func TestARequestWithAWildcardForANameIsRefused(t *testing.T) {
 	var seqs []uint64
 	for _, subject := range []string{"tram.send.fake.*.normal", "tram.send.*.shop.normal", "tram.send.fake.shop.*", "tram.report.fake.shop.>"} {
 		m := &nats.Msg{Subject: subject, Header: nats.Header{}, Data: good.Data}
-		for k, v := range good.Header {
-			m.Header[k] = v
-		}
+		maps.Copy(m.Header, good.Header)
 		m.Header.Set(nats.MsgIdHdr, subject)
 		ack, err := r.b.JS.PublishMsg(t.Context(), m)
 		if err != nil {
