@@ -181,7 +181,7 @@ export interface Delivery {
   state: State;
   /** true: nothing more comes for this request */
   final: boolean;
-  /** calls made so far; those answered with "too many calls" are not counted */
+  /** how often the step that the request is at was tried: the send itself, or the page of a report. Calls answered with "too many calls" are not counted */
   attempt: number;
   /** when it came to be */
   at_ms: number;
@@ -233,7 +233,7 @@ export interface Outcome {
   state: State;
   /** true: nothing more comes for this request */
   final: boolean;
-  /** calls made so far; those answered with "too many calls" are not counted */
+  /** how often the step that the request is at was tried: the send itself, or the page of a report. Calls answered with "too many calls" are not counted */
   attempt: number;
   /** when it came to be */
   at_ms: number;
