@@ -189,7 +189,7 @@ func (x *execution) notCalled(detail string) {
 // result of the same call stands already, that one holds.
 func (x *execution) store(r *ledger.Result, d decision) {
 	r.Stack = x.stack
-	if !x.intendedAt.IsZero() && time.Since(x.intendedAt) > x.p.d.results.giveUp && !x.p.mayCall() {
+	if !x.intendedAt.IsZero() && time.Since(x.intendedAt) > x.p.d.results.giveUp && x.p.left() {
 		x.lost = true // whoever has the partition by now has told an end, and the broker may have forgotten that
 		x.p.fail(errLeaseLost)
 		return

@@ -210,6 +210,13 @@ func (p *partition) wait() {
 	p.wg.Wait()
 }
 
+// left reports whether somebody else may have the partition. One that stops is
+// still its owner.
+func (p *partition) left() bool {
+	ours := p.take.Err() == nil || errors.Is(context.Cause(p.take), errStopping)
+	return !ours || !time.Now().Before(p.d.owner.Deadline())
+}
+
 // mayCall reports whether the lease holds long enough to start a call.
 func (p *partition) mayCall() bool {
 	return p.take.Err() == nil && time.Now().Before(p.d.owner.Deadline())
